@@ -1,0 +1,1 @@
+"""Chest X-ray embeddings, findings and attention maps from a PaCX bundle."""

@@ -1,0 +1,41 @@
+"""What every engine offers: running a bundle's graphs by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = NDArray[np.float32]
+Precision = Literal["f32", "bf16", "f16", "int8"]
+EngineName = Literal["openvino", "onnxruntime"]
+
+
+class Engine(Protocol):
+    """Runs the graphs of one bundle on one device; safe to call from several threads."""
+
+    name: str
+    precision: Precision
+    device: str
+
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run one graph.
+
+        Args:
+            graph: ``encode``, ``predict`` or ``explain``.
+            inputs: Named float32 tensors as the manifest's ``graphs`` say.
+
+        Returns:
+            Every output of the graph by name, as float32.
+
+        Raises:
+            EngineError: The graph is not offered or the engine failed.
+            NonFiniteOutput: An output holds NaN or infinity.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds; later calls of ``run`` fail."""
+        ...

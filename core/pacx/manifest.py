@@ -1,0 +1,161 @@
+"""The manifest of a bundle: what it holds, what it was made from, and what it may be used for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from pacx.preprocessing import PreprocessingSpec
+
+SCHEMA_VERSION = 1
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*$"),
+]
+Group = Literal["radiology", "physiology"]
+GraphName = Literal["encode", "predict", "explain"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Frozen):
+    """One input or output of a graph; a string in ``shape`` is a dynamic axis."""
+
+    name: str
+    dtype: Literal["float32"] = "float32"
+    shape: tuple[int | str, ...]
+
+
+class GraphSpec(_Frozen):
+    """One ONNX graph; its weights are external data in the bundle's safetensors files."""
+
+    file: FileName
+    opset: int
+    ir_version: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Interval(_Frozen):
+    """A measured value with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class FindingSpec(_Frozen):
+    """One answer of a head: how a logit becomes a probability and a decision.
+
+    ``probability = sigmoid(logit / temperature)``; ``positive = probability >= threshold``.
+    """
+
+    label: str = Field(min_length=1)
+    group: Group
+    threshold: float = Field(ge=0, le=1)
+    temperature: float = Field(1.0, gt=0, description="Fitted on held-out predictions.")
+    calibrated: bool = Field(description="Whether the temperature was fitted.")
+    simulated: bool = Field(description="Whether the labels came from simulated physiology.")
+    training_positives: int = Field(ge=1, description="Positive films the head was trained on.")
+    validation_auroc: Interval | None = Field(None, description="Reported once, on held-out films.")
+
+
+class HeadSpec(_Frozen):
+    """A head on the embedding; its logits stand in this order in the graph's ``logits``."""
+
+    name: str
+    task: Literal["multilabel", "multiclass"] = "multilabel"
+    findings: tuple[FindingSpec, ...] = Field(min_length=1)
+
+
+class Source(_Frozen):
+    """One data set that the model was made from."""
+
+    name: str
+    use: str = Field(description="Which part of the model it made.")
+    films: int | None = None
+    patients: int | None = None
+    licence: str
+    citation: str
+
+
+class Provenance(_Frozen):
+    """Where a model comes from."""
+
+    initialisation: str
+    sources: tuple[Source, ...]
+    steps: tuple[str, ...] = Field(description="The commands that made it, in order.")
+    revision: str | None = Field(None, description="Git revision of the code that made it.")
+    limitations: tuple[str, ...] = ()
+
+
+class EncoderSpec(_Frozen):
+    """The shape of the fused vision transformer."""
+
+    architecture: str = Field(description="Its name in timm, such as vit_small_patch16_224.")
+    embedding_dimension: int
+    depth: int
+    heads: int
+    patch_size: int
+    grid: tuple[int, int]
+
+
+class FileEntry(_Frozen):
+    """Size and checksum of one file of the bundle."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class ReferenceSpec(_Frozen):
+    """Inputs and expected outputs, replayed by ``pacx bundle verify`` and at server start.
+
+    ``file`` is a safetensors file with the tensors ``<graph>.input.<name>`` and
+    ``<graph>.output.<name>``, computed by torch in float32.
+    """
+
+    file: FileName
+
+
+class Manifest(_Frozen):
+    """``manifest.json``; its own sha256 is ``model.sha256`` in every answer."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
+    version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")]
+    created: str = Field(description="ISO 8601 date.")
+    licence: str
+    intended_use: str
+    simulated_physiology: bool
+    provenance: Provenance
+    encoder: EncoderSpec
+    input: PreprocessingSpec
+    graphs: dict[GraphName, GraphSpec]
+    heads: tuple[HeadSpec, ...]
+    reference: ReferenceSpec
+    files: dict[FileName, FileEntry]
+
+    @property
+    def findings(self) -> tuple[FindingSpec, ...]:
+        """All findings in the order of the columns of ``logits``."""
+        return tuple(finding for head in self.heads for finding in head.findings)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        labels = [finding.label for finding in self.findings]
+        if len(labels) != len(set(labels)):
+            raise ValueError("two findings have the same label")
+        for needed in [spec.file for spec in self.graphs.values()] + [self.reference.file]:
+            if needed not in self.files:
+                raise ValueError(f"{needed} is named but not listed under files")
+        logits = [t for g in self.graphs.values() for t in g.outputs if t.name == "logits"]
+        if any(tensor.shape[-1] != len(labels) for tensor in logits):
+            raise ValueError("the number of findings differs from the width of logits")
+        if any(finding.simulated for finding in self.findings) and not self.simulated_physiology:
+            raise ValueError("a simulated finding needs simulated_physiology to be true")
+        return self

@@ -1,0 +1,65 @@
+"""What a model answers about one radiograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.manifest import Group
+from pacx.preprocessing import Geometry
+
+ExplanationMethod = Literal["rollout", "last_layer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding with its calibrated probability and the decision at its threshold."""
+
+    label: str
+    group: Group
+    probability: float
+    threshold: float
+    positive: bool
+    calibrated: bool
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """All that one forward pass says about one radiograph.
+
+    Attributes:
+        findings: In the order of the manifest.
+        embedding: float32 ``[D]``, the class token after the final norm.
+        rollout: float32 ``[grid_rows, grid_columns]``, attention rollout of the class token.
+        last_layer: float32 ``[grid_rows, grid_columns]``, attention of the last block.
+        geometry: The way from the grid to the original pixels.
+    """
+
+    findings: tuple[Finding, ...]
+    embedding: NDArray[np.float32]
+    rollout: NDArray[np.float32]
+    last_layer: NDArray[np.float32]
+    geometry: Geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Where a model looked.
+
+    Attributes:
+        method: How the map was made.
+        target: The finding that it explains, or None for class-agnostic methods.
+        grid: float32 ``[grid_rows, grid_columns]`` on the model's patch grid.
+        signed: Whether negative values mean evidence against the target.
+        geometry: The way from the grid to the original pixels.
+    """
+
+    method: ExplanationMethod
+    target: str | None
+    grid: NDArray[np.float32]
+    signed: bool
+    geometry: Geometry

@@ -1,0 +1,1 @@
+"""Training of the PaCX encoder, its teachers and its heads."""
