@@ -97,10 +97,10 @@ def check_usable(pixels: NDArray[np.generic]) -> None:
 def _unit_interval(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     if pixels.ndim != 2:
         raise MalformedImage("An array must have two dimensions [rows, columns].")
-    if np.issubdtype(pixels.dtype, np.unsignedinteger):
-        maximum = np.iinfo(pixels.dtype).max
+    if pixels.dtype.kind == "u":
+        maximum = 2.0 ** (8 * pixels.dtype.itemsize) - 1
         return np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(maximum)
-    if not np.issubdtype(pixels.dtype, np.floating):
+    if pixels.dtype.kind != "f":
         raise MalformedImage("An array must hold unsigned integers or floats in [0, 1].")
     scaled = np.ascontiguousarray(pixels, dtype=np.float32)
     if not np.isfinite(scaled).all() or scaled.size == 0 or scaled.min() < 0 or scaled.max() > 1:

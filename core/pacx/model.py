@@ -1,0 +1,222 @@
+"""``pacx.load()``: a bundle on an engine, answering questions about radiographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.bundle import Bundle, open_bundle, resolve
+from pacx.engines import Engine, open_engine
+from pacx.engines.protocol import EngineName, Precision
+from pacx.errors import EngineError, UnknownMethod
+from pacx.findings import read_findings
+from pacx.manifest import Manifest
+from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec, normalise, prepare
+from pacx.radiograph import Radiograph
+from pacx.reading import read
+from pacx.results import Explanation, ExplanationMethod, Prediction
+
+Readable: TypeAlias = str | Path | bytes | Radiograph
+_SINGLE = (str, Path, bytes, Radiograph)
+METHODS: tuple[ExplanationMethod, ...] = get_args(ExplanationMethod)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What the ``predict`` graph computes for a batch; every array is float32.
+
+    Attributes:
+        embedding: ``[N, D]``, the class token after the final norm.
+        tokens: ``[N, T, D]``, the patch tokens after the final norm.
+        logits: ``[N, C]``, in the order of the manifest's findings.
+        rollout: ``[N, grid_rows, grid_columns]``.
+        last_layer: ``[N, grid_rows, grid_columns]``.
+    """
+
+    embedding: NDArray[np.float32]
+    tokens: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    rollout: NDArray[np.float32]
+    last_layer: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+    def __getitem__(self, index: int) -> Outputs:
+        """One image's outputs, still with a leading axis of length 1."""
+        row = slice(index, index + 1)
+        return Outputs(
+            self.embedding[row],
+            self.tokens[row],
+            self.logits[row],
+            self.rollout[row],
+            self.last_layer[row],
+        )
+
+
+class Model:
+    """A bundle that has been opened, verified and put on an engine.
+
+    Safe to use from several threads. ``x`` is always a path, the bytes of a file, or a
+    ``Radiograph``; where a list is given, a list is returned.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self.bundle.manifest
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the manifest, which holds the hashes of all other files."""
+        return self.bundle.sha256
+
+    @property
+    def spec(self) -> PreprocessingSpec:
+        """How the model wants its input."""
+        return self.manifest.input
+
+    def run(self, pixels: NDArray[np.float32]) -> Outputs:
+        """Run the ``predict`` graph on prepared pictures.
+
+        Args:
+            pixels: float32 ``[N, size, size]`` in [0, 1], not normalised.
+
+        Raises:
+            EngineError: The engine failed, or returned another number of rows.
+            NonFiniteOutput: An output holds NaN or infinity.
+        """
+        values = self.engine.run("predict", {"pixel_values": normalise(pixels, self.spec)})
+        outputs = Outputs(
+            values["embedding"],
+            values["tokens"],
+            values["logits"],
+            values["rollout"],
+            values["last_layer"],
+        )
+        if len(outputs) != len(pixels):
+            raise EngineError("The engine returned another number of rows than it was given.")
+        return outputs
+
+    def interpret(self, row: Outputs, geometry: Geometry) -> Prediction:
+        """Say what one image's outputs mean."""
+        return Prediction(
+            findings=read_findings(row.logits[0], self.manifest),
+            embedding=row.embedding[0],
+            rollout=row.rollout[0],
+            last_layer=row.last_layer[0],
+            geometry=geometry,
+        )
+
+    def explain_from(
+        self, row: Outputs, geometry: Geometry, method: str, target: str | None = None
+    ) -> Explanation:
+        """Read an explanation off one image's outputs.
+
+        Raises:
+            UnknownMethod: No such method, or a target for a method that has none.
+        """
+        known = {"rollout": row.rollout, "last_layer": row.last_layer}
+        if method not in known:
+            raise UnknownMethod(f"There is no such method. Known ones: {', '.join(METHODS)}.")
+        if target is not None:
+            raise UnknownMethod("This method is the same for every finding: leave out the target.")
+        name: ExplanationMethod = "rollout" if method == "rollout" else "last_layer"
+        return Explanation(name, None, known[method][0], signed=False, geometry=geometry)
+
+    @overload
+    def predict(self, x: Readable) -> Prediction: ...
+    @overload
+    def predict(self, x: Sequence[Radiograph] | Sequence[Path]) -> list[Prediction]: ...
+    @overload
+    def predict(self, x: list[str] | list[bytes] | list[Readable]) -> list[Prediction]: ...
+
+    def predict(self, x: Readable | Sequence[Readable]) -> Prediction | list[Prediction]:
+        """Findings, embedding and attention of one radiograph, or of each in a list.
+
+        Raises:
+            InputError: A file cannot be read or used.
+            EngineError: The engine failed.
+        """
+        if isinstance(x, _SINGLE):
+            return self._predict_one(x)
+        return [self._predict_one(item) for item in x]
+
+    def embed(self, x: Readable | Sequence[Readable]) -> NDArray[np.float32]:
+        """Embeddings float32 ``[N, D]``; one radiograph gives ``N`` = 1.
+
+        Raises:
+            InputError: A file cannot be read or used.
+            EngineError: The engine failed.
+        """
+        items = [x] if isinstance(x, _SINGLE) else x
+        rows = [self.run(self.prepare(item).pixels[np.newaxis]).embedding for item in items]
+        if not rows:
+            return np.empty((0, self.manifest.encoder.embedding_dimension), dtype=np.float32)
+        return np.concatenate(rows)
+
+    def explain(
+        self, x: Readable, *, method: str = "rollout", target: str | None = None
+    ) -> Explanation:
+        """Where the model looked in one radiograph.
+
+        Raises:
+            InputError: The file cannot be read or used.
+            UnknownMethod: No such method.
+            EngineError: The engine failed.
+        """
+        prepared = self.prepare(x)
+        outputs = self.run(prepared.pixels[np.newaxis])
+        return self.explain_from(outputs, prepared.geometry, method, target)
+
+    def prepare(self, x: Readable) -> ModelInput:
+        """Read a radiograph where needed and bring it onto the model's grid."""
+        radiograph = x if isinstance(x, Radiograph) else read(x)
+        return prepare(radiograph, self.spec)
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.engine.close()
+
+    def _predict_one(self, x: Readable) -> Prediction:
+        prepared = self.prepare(x)
+        return self.interpret(self.run(prepared.pixels[np.newaxis]), prepared.geometry)
+
+
+def load(
+    bundle: str | Path | None = None,
+    *,
+    engine: EngineName | str = "auto",
+    precision: Precision | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Model:
+    """Open a bundle and put it on an engine.
+
+    Args:
+        bundle: Directory of a bundle, or the name of one that comes with PaCX; without it,
+            the bundled model.
+        engine: ``openvino``, ``onnxruntime``, or ``auto`` for the first that is installed.
+        precision: Of the arithmetic; None lets the engine take the fastest verified one.
+        device: ``cpu``, ``cuda``, ...; a device that is not there is an error.
+        threads: Threads of the engine; None leaves the choice to it.
+
+    Raises:
+        BundleError: The bundle is missing, damaged or of an unknown schema.
+        EngineUnavailable: The engine or device is not there.
+        ExtraMissing: The engine's package is not installed.
+    """
+    opened = open_bundle(resolve(bundle))
+    return Model(
+        opened,
+        open_engine(opened, engine, device=device, precision=precision, threads=threads),
+    )
