@@ -37,7 +37,7 @@ SUMMARIES = {
 class FloorGroup(TyperGroup):
     """A group whose commands live behind entry points and are loaded when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Names of all commands, in the order of ``SUMMARIES``, then any others."""
         found = {point.name for point in _points()}
         return [name for name in SUMMARIES if name in found] + sorted(found - SUMMARIES.keys())
