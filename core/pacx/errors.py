@@ -32,6 +32,10 @@
     ├── EngineError                     500 engine_failed
     │   ├── EngineUnavailable           501 engine_unavailable
     │   └── NonFiniteOutput             500 non_finite_output
+    ├── TrainingError                   500 training_failed
+    │   ├── CheckpointError             500 checkpoint_invalid
+    │   ├── CohortError                 422 cohort_invalid
+    │   └── RecipeError                 422 recipe_invalid
     └── ExtraMissing                    501 extra_missing
 
 Every class carries its HTTP status and a stable code, so that the server's edge needs no table
@@ -276,6 +280,36 @@ class NonFiniteOutput(EngineError):
 
     code = "non_finite_output"
     title = "The model returned a number that is not finite"
+
+
+class TrainingError(PacxError):
+    """A training run cannot start or go on."""
+
+    code = "training_failed"
+    title = "Training failed"
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint or run folder is missing, unsafe to read, or does not fit the model."""
+
+    code = "checkpoint_invalid"
+    title = "The checkpoint is invalid"
+
+
+class CohortError(TrainingError):
+    """A data set's files are missing, malformed, or its splits share patients."""
+
+    code = "cohort_invalid"
+    status = 422
+    title = "The cohort is invalid"
+
+
+class RecipeError(TrainingError):
+    """A recipe is unknown or one of its values is refused."""
+
+    code = "recipe_invalid"
+    status = 422
+    title = "The recipe is invalid"
 
 
 class ExtraMissing(PacxError):
