@@ -1,0 +1,1 @@
+"""Paired and labelled data: published layouts, manifests and simulated physiology."""
