@@ -36,6 +36,15 @@
     │   ├── CheckpointError             500 checkpoint_invalid
     │   ├── CohortError                 422 cohort_invalid
     │   └── RecipeError                 422 recipe_invalid
+    ├── ServiceError                    the server as it is now, not the input
+    │   ├── Unauthenticated             401 unauthenticated
+    │   ├── Forbidden                   403 forbidden
+    │   ├── BodyTimeout                 408 body_timeout
+    │   ├── QuotaExceeded               429 quota_exceeded
+    │   ├── QueueFull                   503 queue_full
+    │   ├── NotReady                    503 not_ready
+    │   └── DeadlineExceeded            504 deadline_exceeded
+    ├── SettingsError                   500 settings_invalid
     └── ExtraMissing                    501 extra_missing
 
 Every class carries its HTTP status and a stable code, so that the server's edge needs no table
@@ -310,6 +319,84 @@ class RecipeError(TrainingError):
     code = "recipe_invalid"
     status = 422
     title = "The recipe is invalid"
+
+
+class ServiceError(PacxError):
+    """The server cannot take this request now, or not from this caller.
+
+    Attributes:
+        retry_after_s: Whole seconds after which another attempt makes sense, where one does.
+    """
+
+    code = "service_error"
+    status = 503
+    title = "The service is not available"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        """Keep ``detail`` and when to come back."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Unauthenticated(ServiceError):
+    """No key or token was sent, or it is not valid."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "Not authenticated"
+
+
+class Forbidden(ServiceError):
+    """The key or token is valid but lacks the scope."""
+
+    code = "forbidden"
+    status = 403
+    title = "Forbidden"
+
+
+class BodyTimeout(ServiceError):
+    """The request's body came too slowly."""
+
+    code = "body_timeout"
+    status = 408
+    title = "The request's body came too slowly"
+
+
+class QuotaExceeded(ServiceError):
+    """The caller is over its own quota."""
+
+    code = "quota_exceeded"
+    status = 429
+    title = "Quota exceeded"
+
+
+class QueueFull(ServiceError):
+    """A bound on waiting requests or their bytes is reached."""
+
+    code = "queue_full"
+    title = "The server is busy"
+
+
+class NotReady(ServiceError):
+    """The server is starting, draining or recovering."""
+
+    code = "not_ready"
+    title = "The server is not ready"
+
+
+class DeadlineExceeded(ServiceError):
+    """The request was not answered before its deadline."""
+
+    code = "deadline_exceeded"
+    status = 504
+    title = "The deadline has passed"
+
+
+class SettingsError(PacxError):
+    """The server's settings are inconsistent or unsafe, so it does not start."""
+
+    code = "settings_invalid"
+    title = "The settings are invalid"
 
 
 class ExtraMissing(PacxError):
