@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 
 REPOSITORY = Path(__file__).parents[1]
