@@ -88,6 +88,8 @@ def normalise(pixels: NDArray[np.float32], spec: PreprocessingSpec) -> NDArray[n
 def upsample(grid: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
     """Spread a map on the model's grid over the original pixels, bilinearly.
 
+    Bilinear interpolation is separable, so it is one product of three small matrices.
+
     Args:
         grid: ``[grid_rows, grid_columns]``, covering the whole model input.
         geometry: Of the picture that the map belongs to.
@@ -95,6 +97,13 @@ def upsample(grid: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float3
     Returns:
         float32 ``[rows, columns]``.
     """
-    picture = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
-    size = (geometry.columns, geometry.rows)
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+    grid_rows, grid_columns = grid.shape
+    down = _interpolation(grid_rows, geometry.rows)
+    across = _interpolation(grid_columns, geometry.columns)
+    return np.asarray(down.T @ grid.astype(np.float32) @ across)
+
+
+def _interpolation(cells: int, pixels: int) -> NDArray[np.float32]:
+    """Weights ``[cells, pixels]`` of each cell at each pixel, as Pillow resizes a line."""
+    unit = Image.fromarray(np.eye(cells, dtype=np.float32))
+    return np.asarray(unit.resize((pixels, cells), Image.Resampling.BILINEAR), dtype=np.float32)
