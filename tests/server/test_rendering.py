@@ -1,0 +1,188 @@
+"""Overlays: the right pixels, the exact size, and a film that stays readable."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from pacx.preprocessing import Geometry, PreprocessingSpec, prepare, upsample
+from pacx.radiograph import Radiograph
+from pacx_server.colours import blend_table, colour_map
+from pacx_server.png import encode_png
+from pacx_server.rendering import render_overlay, to_display
+
+GRID = 14
+SPEC = PreprocessingSpec()
+sides = st.integers(48, 400)
+cells = st.integers(0, GRID - 1)
+
+
+def open_picture(png: bytes) -> NDArray[np.uint8]:
+    with Image.open(BytesIO(png), formats=("PNG",)) as picture:
+        return np.asarray(picture)
+
+
+def film(rows: int, columns: int) -> NDArray[np.uint8]:
+    """A grey ramp with every level, so that a mixture with any other level is noticed."""
+    return np.resize(np.arange(256, dtype=np.uint8), (rows, columns))
+
+
+def peak(row: int, column: int) -> NDArray[np.float32]:
+    grid = np.zeros((GRID, GRID), dtype=np.float32)
+    grid[row, column] = 1
+    return grid
+
+
+def overlay(
+    display: NDArray[np.uint8], grid: NDArray[np.float32], opacity: float, legend: bool = False
+) -> NDArray[np.uint8]:
+    geometry = Geometry(display.shape[0], display.shape[1], SPEC.size)
+    return open_picture(render_overlay(display, grid, geometry, opacity=opacity, legend=legend))
+
+
+def colourfulness(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
+    levels = picture.astype(np.int64)
+    return np.asarray(levels.max(axis=2) - levels.min(axis=2))
+
+
+@given(rows=sides, columns=sides, row=cells, column=cells)
+@settings(deadline=None, max_examples=60)
+def test_a_marked_square_is_coloured_where_it_lies(
+    rows: int, columns: int, row: int, column: int
+) -> None:
+    """The way of a phantom's bright square through the model's grid and back to its pixels."""
+    cell_rows, cell_columns = rows / GRID, columns / GRID
+    centre_row, centre_column = (row + 0.5) * cell_rows, (column + 0.5) * cell_columns
+    phantom = np.full((rows, columns), 0.1, dtype=np.float32)
+    phantom[
+        round(centre_row - cell_rows / 2) : round(centre_row + cell_rows / 2),
+        round(centre_column - cell_columns / 2) : round(centre_column + cell_columns / 2),
+    ] = 1
+    seen = prepare(Radiograph.from_array(phantom), SPEC)
+    patches = seen.pixels.reshape(GRID, 16, GRID, 16).mean(axis=(1, 3))
+    flat = np.full((rows, columns), 40, dtype=np.uint8)
+    picture = overlay(flat, patches, opacity=1)
+    brightness = picture.astype(int).sum(axis=2)
+    hottest = np.argwhere(brightness == brightness.max()).mean(axis=0) + 0.5
+    assert abs(hottest[0] - centre_row) <= cell_rows / 2
+    assert abs(hottest[1] - centre_column) <= cell_columns / 2
+    assert colourfulness(picture).max() > 0
+
+
+@given(rows=sides, columns=sides, legend=st.booleans(), opacity=st.floats(0, 1))
+@settings(deadline=None, max_examples=40)
+def test_the_picture_has_exactly_the_size_of_the_film(
+    rows: int, columns: int, legend: bool, opacity: float
+) -> None:
+    picture = overlay(film(rows, columns), peak(3, 4), opacity, legend)
+    assert picture.shape[:2] == (rows, columns)
+
+
+@given(rows=sides, columns=sides)
+@settings(deadline=None, max_examples=20)
+def test_no_opacity_gives_the_film_itself(rows: int, columns: int) -> None:
+    display = film(rows, columns)
+    assert np.array_equal(overlay(display, peak(0, 0), opacity=0), display)
+
+
+def test_the_film_shows_through_where_the_map_is_low() -> None:
+    display = film(280, 280)
+    picture = overlay(display, peak(7, 7), opacity=1)
+    assert np.array_equal(picture[:100], np.repeat(display[:100, :, np.newaxis], 3, axis=2))
+    assert colourfulness(picture)[140:160, 140:160].min() > 0
+
+
+@pytest.mark.parametrize("value", [0.0, 1 / 196, -3.0])
+def test_a_constant_map_colours_nothing(value: float) -> None:
+    display = film(100, 90)
+    grid = np.full((GRID, GRID), value, dtype=np.float32)
+    picture = overlay(display, grid, opacity=1)
+    assert np.array_equal(picture, np.repeat(display[..., np.newaxis], 3, axis=2))
+    assert overlay(display, grid, opacity=1, legend=True).shape == (100, 90, 3)
+
+
+def test_the_legend_stays_in_its_corner() -> None:
+    display = film(900, 1100)
+    grid = np.linspace(0, 1, GRID * GRID, dtype=np.float32).reshape(GRID, GRID)
+    geometry = Geometry(900, 1100, SPEC.size)
+    title = "a model 1.0.0 · rollout"
+    plain = open_picture(render_overlay(display, grid, geometry, legend=False, title=title))
+    drawn = open_picture(render_overlay(display, grid, geometry, legend=True, title=title))
+    changed = np.argwhere((plain != drawn).any(axis=2))
+    assert len(changed) > 1000
+    assert changed[:, 0].min() > 900 * 3 / 4
+    assert changed[:, 1].max() < 1100 * 3 / 4
+
+
+def test_the_legend_gives_way_on_a_film_that_it_would_hide() -> None:
+    display = film(48, 48)
+    title = "a model with a long name 1.0.0 · rollout"
+    geometry = Geometry(48, 48, SPEC.size)
+    with_legend, without = (
+        open_picture(render_overlay(display, peak(1, 1), geometry, legend=legend, title=title))
+        for legend in (True, False)
+    )
+    assert np.array_equal(with_legend, without)
+
+
+def test_the_file_says_what_it_is_even_without_a_legend() -> None:
+    png = render_overlay(
+        film(60, 60), peak(1, 1), Geometry(60, 60, 224), legend=False, title="m 1 · rollout"
+    )
+    with Image.open(BytesIO(png), formats=("PNG",)) as picture:
+        assert picture.info["Title"] == "m 1 · rollout"
+        assert picture.info["Disclaimer"] == "Not for clinical use"
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    grid = np.random.default_rng(5).random((GRID, GRID), dtype=np.float32)
+    arguments = (film(301, 203), grid, Geometry(301, 203, 224))
+    assert render_overlay(*arguments) == render_overlay(*arguments)
+
+
+@given(opacity=st.floats(0, 1), heat=st.integers(0, 255), grey=st.integers(0, 255))
+def test_every_mixture_lies_between_film_and_colour(opacity: float, heat: int, grey: int) -> None:
+    mixed = blend_table(opacity).view(np.uint8).reshape(256, 256, 4)[heat, grey, :3].astype(int)
+    colour = colour_map()[heat].astype(int)
+    expected = grey + opacity * heat / 255 * (colour - grey)
+    assert np.abs(mixed - expected).max() <= 0.5 + 1e-3
+
+
+def test_the_colour_map_rises_evenly_in_lightness() -> None:
+    """Lightness must never fall: order is then seen without seeing colours."""
+    linear = (colour_map() / 255.0) ** 2.2
+    luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(np.cbrt(luminance)) > -1e-3).all()
+
+
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), colour=st.booleans(), data=st.data())
+@settings(deadline=None)
+def test_a_png_holds_the_pixels_it_was_given(
+    rows: int, columns: int, colour: bool, data: st.DataObject
+) -> None:
+    shape = (rows, columns, 3) if colour else (rows, columns)
+    seed = data.draw(st.integers(0, 1000))
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    assert np.array_equal(open_picture(encode_png(pixels)), pixels)
+
+
+@given(rows=st.integers(32, 500), columns=st.integers(32, 500), grid_side=st.integers(1, 37))
+@settings(deadline=None, max_examples=40)
+def test_upsampling_is_pillows_bilinear_interpolation(
+    rows: int, columns: int, grid_side: int
+) -> None:
+    grid = np.random.default_rng(rows).random((grid_side, grid_side), dtype=np.float32)
+    expected = Image.fromarray(grid).resize((columns, rows), Image.Resampling.BILINEAR)
+    spread = upsample(grid, Geometry(rows, columns, 224))
+    assert np.abs(spread - np.asarray(expected)).max() <= 1e-5
+
+
+@pytest.mark.parametrize(("value", "grey"), [(0.0, 0), (0.5, 128), (1.0, 255)])
+def test_display_levels_are_rounded(value: float, grey: int) -> None:
+    assert to_display(np.full((2, 2), value, dtype=np.float32)).tolist() == [[grey, grey]] * 2
