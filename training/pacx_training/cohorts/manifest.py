@@ -1,0 +1,183 @@
+"""Cohorts: films with patients, splits and labels, from any CSV or Parquet manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pacx.errors import CohortError
+
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+RESERVED = ("path", "patient", "split", "weight")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Cohort:
+    """Films in a fixed order.
+
+    Attributes:
+        name: Of the data set.
+        paths: One file per film.
+        patients: str ``[N]``; films of one patient share it.
+        splits: str ``[N]``: ``train``, ``val`` or ``test``.
+        label_names: The columns of ``labels``.
+        labels: float32 ``[N, C]``; 1 present, 0 absent, NaN unknown, other values measurements.
+        weights: float64 ``[N]``, how often a film is drawn in stage 1, relative to 1.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    patients: NDArray[np.str_]
+    splits: NDArray[np.str_]
+    label_names: tuple[str, ...]
+    labels: NDArray[np.float32]
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __post_init__(self) -> None:
+        """Refuse a cohort whose splits share patients."""
+        seen: dict[str, str] = {}
+        for patient, split in zip(self.patients.tolist(), self.splits.tolist(), strict=True):
+            if seen.setdefault(patient, split) != split:
+                raise CohortError(f"Cohort {self.name}: two of its splits share a patient.")
+
+    def select(self, keep: NDArray[np.bool_]) -> Cohort:
+        """The films where ``keep`` ``[N]`` is true."""
+        return replace(
+            self,
+            paths=tuple(path for path, kept in zip(self.paths, keep, strict=True) if kept),
+            patients=self.patients[keep],
+            splits=self.splits[keep],
+            labels=self.labels[keep],
+            weights=self.weights[keep],
+        )
+
+    def split(self, name: str) -> Cohort:
+        """The films of one split."""
+        return self.select(self.splits == name)
+
+    def label(self, name: str) -> NDArray[np.float32]:
+        """One column of the labels, ``[N]``.
+
+        Raises:
+            CohortError: The cohort has no such label.
+        """
+        if name not in self.label_names:
+            raise CohortError(f"Cohort {self.name} has no label {name}.")
+        column: NDArray[np.float32] = self.labels[:, self.label_names.index(name)]
+        return column
+
+    def weighted(self, factor: float) -> Cohort:
+        """The same films, drawn ``factor`` times as often."""
+        return replace(self, weights=self.weights * factor)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV (all columns as text) or Parquet table.
+
+    Raises:
+        CohortError: Missing or unreadable.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise CohortError(f"The table {path.name} cannot be read.") from error
+
+
+def check_columns(table: pd.DataFrame, needed: Sequence[str], name: str) -> None:
+    """Refuse a table without the columns that are needed.
+
+    Raises:
+        CohortError: Names the table and what it lacks.
+    """
+    lacking = [column for column in needed if column not in table.columns]
+    if lacking:
+        raise CohortError(f"{name} lacks the columns {', '.join(lacking)}.")
+
+
+def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
+    """A column as float32 ``[N]``; empty cells become NaN.
+
+    Raises:
+        CohortError: Names the table, the column and the first row that is no number.
+    """
+    values = table[column].replace("", np.nan)
+    parsed = pd.to_numeric(values, errors="coerce")
+    wrong = np.flatnonzero(parsed.isna() & values.notna())
+    if len(wrong):
+        raise CohortError(f"{name}, row {wrong[0] + 2}: {column} is not a number.")
+    return parsed.to_numpy(dtype=np.float32)
+
+
+def read_manifest(path: Path) -> Cohort:
+    """Read a manifest: ``path``, and optionally ``patient``, ``split`` and ``weight``.
+
+    Paths are relative to the manifest's folder; without patients every film is its own; without
+    splits all films are ``train``. All other columns are labels.
+
+    Raises:
+        CohortError: Names the file, the row and what is wrong with it.
+    """
+    table, name = read_table(path), path.name
+    check_columns(table, ["path"], name)
+    label_names = tuple(column for column in table.columns if column not in RESERVED)
+    labels = [numbers(table, column, name) for column in label_names]
+    films = len(table)
+    return Cohort(
+        name=path.stem,
+        paths=existing(path.parent, table["path"].tolist(), name),
+        patients=_text(table, "patient", [f"film-{row}" for row in range(films)]),
+        splits=_text(table, "split", ["train"] * films),
+        label_names=label_names,
+        labels=np.stack(labels, axis=1) if labels else np.empty((films, 0), np.float32),
+        weights=numbers(table, "weight", name).astype(np.float64)
+        if "weight" in table
+        else np.ones(films),
+    )
+
+
+def read_folder(folder: Path) -> Cohort:
+    """All images below a folder, unlabelled, each its own patient.
+
+    Raises:
+        CohortError: There are none.
+    """
+    paths = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES))
+    if not paths:
+        raise CohortError(f"The folder {folder.name} holds no images.")
+    return Cohort(
+        name=folder.name,
+        paths=paths,
+        patients=np.array([f"film-{index}" for index in range(len(paths))], dtype=np.str_),
+        splits=np.full(len(paths), "train"),
+        label_names=(),
+        labels=np.empty((len(paths), 0), np.float32),
+        weights=np.ones(len(paths)),
+    )
+
+
+def existing(folder: Path, names: Sequence[str], table: str) -> tuple[Path, ...]:
+    """The files of a table, which must all be there.
+
+    Raises:
+        CohortError: Names the table and the first row whose file is missing.
+    """
+    paths = tuple(folder / name for name in names)
+    for row, path in enumerate(paths):
+        if not path.is_file():
+            raise CohortError(f"{table}, row {row + 2}: the image file is missing.")
+    return paths
+
+
+def _text(table: pd.DataFrame, column: str, default: list[str]) -> NDArray[np.str_]:
+    values = table[column].astype(str).tolist() if column in table else default
+    return np.array(values, dtype=np.str_)

@@ -1,0 +1,36 @@
+"""The story of a model: where it began and every step since."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from pacx.manifest import Provenance, Source
+
+
+def extended(
+    provenance: Provenance,
+    step: str,
+    sources: tuple[Source, ...],
+    limitations: tuple[str, ...] = (),
+) -> Provenance:
+    """The same model after one more step; sources and limitations are not repeated."""
+    return provenance.model_copy(
+        update={
+            "steps": (*provenance.steps, step),
+            "sources": tuple(dict.fromkeys((*provenance.sources, *sources))),
+            "limitations": tuple(dict.fromkeys((*provenance.limitations, *limitations))),
+            "revision": revision(),
+        }
+    )
+
+
+def revision() -> str | None:
+    """The git revision of this code, or None outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip() or None

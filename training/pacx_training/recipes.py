@@ -1,0 +1,95 @@
+"""Recipes: YAML files whose sections configure the steps of training.
+
+A recipe is one of the names that come with the package (``paper``, ``small``, ``smoke``) or a
+path. Every command reads its own section, and ``--set key=value`` overrides single values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pacx.errors import RecipeError
+from pacx_training.atomic import write_atomically
+
+
+class RecipeSection(BaseModel):
+    """Base of all sections: frozen, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Section = TypeVar("_Section", bound=RecipeSection)
+
+
+def read_section(
+    recipe: str, section: str, kind: type[_Section], overrides: Iterable[str] = ()
+) -> _Section:
+    """Read one section of a recipe.
+
+    Args:
+        recipe: A name that comes with the package, or the path of a YAML file.
+        section: Such as ``mae`` or ``heads``.
+        kind: The model of the section; what the file leaves out takes its defaults.
+        overrides: ``key=value``; dots reach into nested models, values are YAML.
+
+    Raises:
+        RecipeError: Unknown recipe, unknown key or refused value.
+    """
+    content = dict(_read(recipe).get(section) or {})
+    for override in overrides:
+        _override(content, override)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise RecipeError(f"Section {section} is refused: {'; '.join(problems)}.") from error
+
+
+def save_section(path: Path, section: str, values: RecipeSection) -> None:
+    """Put one section into a run's ``recipe.yaml``; what other steps left there is kept."""
+    content = _parse(path.read_text("utf-8")) if path.is_file() else {}
+    content[section] = values.model_dump(mode="json")
+    write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with the package."""
+    folder = files("pacx_training") / "recipes"
+    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return tuple(sorted(name.removesuffix(".yaml") for name in names))
+
+
+def _read(recipe: str) -> dict[str, Any]:
+    if recipe in recipe_names():
+        packaged = files("pacx_training") / "recipes" / f"{recipe}.yaml"
+        return _parse(packaged.read_text("utf-8"))
+    if not Path(recipe).is_file():
+        known = ", ".join(recipe_names())
+        raise RecipeError(f"There is no such recipe; known are {known}, or the path of a file.")
+    return _parse(Path(recipe).read_text("utf-8"))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError("The recipe is not valid YAML.") from error
+    if not isinstance(content, Mapping):
+        raise RecipeError("A recipe is a mapping of sections.")
+    return dict(content)
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    path, separator, value = override.partition("=")
+    if not separator:
+        raise RecipeError("An override has the form key=value.")
+    *parents, key = path.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+    content[key] = yaml.safe_load(value)
