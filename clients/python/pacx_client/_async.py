@@ -1,0 +1,130 @@
+"""The asynchronous client, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Collection, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from pacx_client import _requests
+from pacx_client._embeddings import Embeddings, merge
+from pacx_client._requests import Call, Include, Pooling
+from pacx_client._results import Explanation, Prediction, ServedModel
+from pacx_client._retry import Outcome, RetryPolicy, answered
+from pacx_client._uploads import Uploadable, open_parts
+
+T = TypeVar("T")
+
+
+class AsyncPacxClient:
+    """``PacxClient`` for asyncio: same arguments, same answers, same errors.
+
+    Files are opened and read in threads, so that a slow disk never blocks the event loop.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        retries: int = 3,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        """Prepare a client; arguments as ``PacxClient``."""
+        self._retry = RetryPolicy(retries=retries)
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers=_requests.headers(api_key),
+            timeout=timeout_s,
+            verify=verify,
+        )
+
+    async def predict(
+        self, file: Uploadable, *, include: Collection[Include] = (), reference: str | None = None
+    ) -> Prediction:
+        """Findings of one radiograph; see ``PacxClient.predict``."""
+        return await self._ask(_requests.predict(file, include=include, reference=reference))
+
+    async def embed(
+        self,
+        files: Uploadable | Iterable[Uploadable],
+        *,
+        pooling: Pooling = "cls",
+    ) -> Embeddings:
+        """Embeddings of many radiographs; see ``PacxClient.embed``."""
+        calls = await asyncio.to_thread(_requests.embed, files, pooling=pooling)
+        return merge([await self._ask(call) for call in calls])
+
+    async def explain(
+        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+    ) -> bytes:
+        """Where the model looked, as a PNG; see ``PacxClient.explain``."""
+        return await self._ask(_requests.overlay(file, method=method, target=target))
+
+    async def explain_grid(
+        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+    ) -> Explanation:
+        """Where the model looked, as numbers; see ``PacxClient.explain_grid``."""
+        return await self._ask(_requests.explain(file, method=method, target=target))
+
+    async def models(self) -> tuple[ServedModel, ...]:
+        """The models that are being served."""
+        return await self._ask(_requests.models())
+
+    async def ready(self) -> bool:
+        """Whether the server answers questions now; never waits and never retries."""
+        return _requests.ready().read(answered(await self._attempt(_requests.ready())))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _ask(self, call: Call[T]) -> T:
+        attempt = 1
+        outcome = await self._attempt(call)
+        while (wait_s := self._retry.wait_s(outcome, attempt)) is not None:
+            await asyncio.sleep(wait_s)
+            attempt += 1
+            outcome = await self._attempt(call)
+        return call.read(answered(outcome))
+
+    async def _attempt(self, call: Call[T]) -> Outcome:
+        stack, parts = await asyncio.to_thread(open_parts, call.files)
+        with stack:
+            request = call.build(self._http, parts)
+            if parts:
+                request.stream = _ThreadedStream(request.stream)
+            try:
+                return await self._http.send(request)
+            except httpx.RequestError as error:
+                return error
+
+
+class _ThreadedStream(httpx.AsyncByteStream):
+    """Reads the next piece of a form in a thread."""
+
+    def __init__(self, form: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+        if not isinstance(form, httpx.SyncByteStream):
+            raise TypeError("a form can be read without an event loop")
+        self._form = form
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = iter(self._form)
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece

@@ -1,0 +1,136 @@
+"""What is sent to a server for each question; nothing here touches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import httpx
+
+from pacx_client import _responses
+from pacx_client._embeddings import Embeddings
+from pacx_client._results import Explanation, Prediction, ServedModel
+from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
+from pacx_client._version import __version__
+
+Include: TypeAlias = Literal["embedding", "attention"]
+Pooling: TypeAlias = Literal["cls", "mean"]
+
+# Below the server's default limit of 256 MB for a request with several files.
+MOST_BYTES = 192 * 1024 * 1024
+MOST_FILES = 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request and how its answer is read.
+
+    Attributes:
+        method: HTTP method.
+        path: Below the server's address.
+        read: Turns the answer into a result, or raises what went wrong.
+        accept: Media type that is wanted.
+        query: Query parameters.
+        form: Fields of the form beside the files.
+        files: Files of the form.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    accept: str = "application/json"
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Upload, ...] = ()
+
+    def build(self, http: httpx.Client | httpx.AsyncClient, parts: list[Part]) -> httpx.Request:
+        """The request of one attempt; ``parts`` are ``files``, opened."""
+        return http.build_request(
+            self.method,
+            self.path,
+            params=self.query,
+            data=self.form,
+            files=parts,
+            headers={"Accept": self.accept},
+        )
+
+
+def headers(api_key: str | None) -> dict[str, str]:
+    """Headers of every request."""
+    known = {"User-Agent": f"pacx-client/{__version__}"}
+    return known if api_key is None else known | {"Authorization": f"Bearer {api_key}"}
+
+
+def predict(
+    file: Uploadable, *, include: Collection[Include], reference: str | None
+) -> Call[Prediction]:
+    """``POST /predict``."""
+    return Call(
+        method="POST",
+        path="predict",
+        read=_responses.prediction,
+        query=_given(include=",".join(include) or None),
+        form=_given(reference=reference),
+        files=(upload(file),),
+    )
+
+
+def embed(files: Uploadable | Iterable[Uploadable], *, pooling: Pooling) -> list[Call[Embeddings]]:
+    """``POST /embeddings``, as many as the server's limits need.
+
+    Raises:
+        ValueError: There is no file.
+    """
+    calls = [
+        Call(
+            method="POST",
+            path="embeddings",
+            read=_responses.embeddings,
+            query={"pooling": pooling},
+            files=batch,
+        )
+        for batch in batches(uploads(files), most_files=MOST_FILES, most_bytes=MOST_BYTES)
+    ]
+    if not calls:
+        raise ValueError("at least one file is needed")
+    return calls
+
+
+def explain(file: Uploadable, *, method: str, target: str | None) -> Call[Explanation]:
+    """``POST /explanations`` as numbers."""
+    return Call(
+        method="POST",
+        path="explanations",
+        read=_responses.explanation,
+        query=_given(method=method, target=target),
+        files=(upload(file),),
+    )
+
+
+def overlay(file: Uploadable, *, method: str, target: str | None) -> Call[bytes]:
+    """``POST /explanations`` as a picture."""
+    return Call(
+        method="POST",
+        path="explanations",
+        read=_responses.png,
+        accept="image/png",
+        query=_given(method=method, target=target),
+        files=(upload(file),),
+    )
+
+
+def models() -> Call[tuple[ServedModel, ...]]:
+    """``GET /models``."""
+    return Call(method="GET", path="models", read=_responses.models)
+
+
+def ready() -> Call[bool]:
+    """``GET /health/ready``."""
+    return Call(method="GET", path="health/ready", read=_responses.ready)
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
