@@ -35,6 +35,9 @@ def test_a_cohort_is_read_with_its_patients(cohort: Path) -> None:
     ecgs = [train.ecg(index) for index in range(len(train))]
     assert any(ecg is None for ecg in ecgs)
     assert {ecg.shape for ecg in ecgs if ecg is not None} == {(12, 5000)}
+    one, two, three, _, left, foot = next(ecg for ecg in ecgs if ecg is not None)[:6]
+    np.testing.assert_allclose(left, (one - three) / 2, atol=1e-4)
+    np.testing.assert_allclose(foot, (two + three) / 2, atol=1e-4)
     assert ((train.percentiles >= 0) & (train.percentiles <= 1)).all()
 
 

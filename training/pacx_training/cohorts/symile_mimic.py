@@ -23,6 +23,9 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 ANALYTE_COUNT = 50
 ECG_SHAPE = (1, 5000, 12)
+FILE_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+"""Order of the leads in the files, which is MIMIC-IV-ECG's: aVF stands before aVL."""
+_STANDARD_ORDER = (0, 1, 2, 3, 5, 4, 6, 7, 8, 9, 10, 11)
 
 
 class PatientsUnknown(UserWarning):
@@ -69,12 +72,15 @@ class SymileSplit:
         return film
 
     def ecg(self, index: int) -> NDArray[np.float32] | None:
-        """Read one electrocardiogram, ``[12, 5000]``; None where there is none.
+        """Read one electrocardiogram, ``[12, 5000]`` in the usual order of leads.
+
+        Returns:
+            None where there is none.
 
         Raises:
             CohortError: Part of it is not a finite number.
         """
-        ecg = np.asarray(self.ecgs[self.rows[index], 0], dtype=np.float32).T
+        ecg = np.asarray(self.ecgs[self.rows[index], 0], dtype=np.float32).T[_STANDARD_ORDER, :]
         finite = np.isfinite(ecg)
         if not finite.any():
             return None

@@ -27,7 +27,6 @@ from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,15 +35,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_training.cohorts.phantom import Phantom
+from pacx_training.cohorts.simulated.electrocardiogram import LEADS
 from pacx_training.cohorts.simulated.laboratory import ANALYTES
 from pacx_training.cohorts.simulated.patients import SimulatedPatient, simulated_patient
 from pacx_training.cohorts.simulated.physiology import STATES
+from pacx_training.cohorts.symile_mimic import FILE_LEADS, SPLITS, Split
 from pacx_training.percentiles import Percentiles
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 ECG_FULL_SCALE_MV = 4.0
 """One in the files; Symile scales to [-1, 1], and a fixed scale keeps the voltage."""
+_FILE_ORDER = [LEADS.index(lead) for lead in FILE_LEADS]
 FIRST_ADMISSION = 10_000_000
 
 
@@ -165,7 +165,7 @@ class _SplitWriter:
         row = len(self._rows)
         spec = PreprocessingSpec(size=patient.film.pixels.shape[0])
         self._films[row] = normalise(patient.film.pixels[np.newaxis], spec)[0]
-        ecg = np.clip(patient.ecg_mv.T / ECG_FULL_SCALE_MV, -1, 1)
+        ecg = np.clip(patient.ecg_mv[_FILE_ORDER].T / ECG_FULL_SCALE_MV, -1, 1)
         self._ecgs[row, 0] = np.nan if visit.without_ecg else ecg
         self._masks[row] = label_map(patient.film)
         self._values[row] = patient.laboratory.values

@@ -1,0 +1,1 @@
+"""The frozen physiology encoders that stage 2 learns from."""

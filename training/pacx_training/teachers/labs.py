@@ -1,0 +1,117 @@
+"""The laboratory teacher: a denoising autoencoder of percentiles that knows what was measured.
+
+Architecture, corruption and loss are those of the paper's ``labs_dae``: percentiles and mask are
+concatenated, a share of the observed values is hidden from the encoder, and the decoder answers
+all observed ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class LaboratoryTeacherConfig(BaseModel):
+    """The shape of a laboratory teacher."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    analytes: int = Field(50, ge=1)
+    hidden: int = Field(512, ge=1)
+    dimension: int = Field(256, ge=1, description="Width of its embedding.")
+
+
+class LaboratoryTeacher(nn.Module):
+    """Linear - LayerNorm - GELU - Linear, and a decoder Linear - GELU - Linear - Sigmoid."""
+
+    def __init__(self, config: LaboratoryTeacherConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = nn.Sequential(
+            nn.Linear(2 * config.analytes, config.hidden),
+            nn.LayerNorm(config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.dimension),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(config.dimension, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.analytes),
+            nn.Sigmoid(),
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Width of the embedding."""
+        return self.config.dimension
+
+    def encode(self, percentiles: Tensor, observed: Tensor) -> Tensor:
+        """Embed laboratory values.
+
+        Args:
+            percentiles: ``[N, analytes]`` in [0, 1]; what stands where nothing was observed (a
+                mean, in Symile's files) is ignored.
+            observed: ``[N, analytes]``, 1 where measured.
+
+        Returns:
+            ``[N, dimension]``.
+        """
+        mask = observed.to(percentiles.dtype)
+        embedding: Tensor = self.encoder(torch.cat([percentiles * mask, mask], dim=1))
+        return embedding
+
+    def forward(self, percentiles: Tensor, observed: Tensor) -> Tensor:
+        """Reconstruct all percentiles ``[N, analytes]`` from the observed ones."""
+        reconstruction: Tensor = self.decoder(self.encode(percentiles, observed))
+        return reconstruction
+
+
+def hide(observed: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
+    """Draw which observed values the encoder may not see.
+
+    Args:
+        observed: ``[N, analytes]``, 1 where measured.
+        share: Probability that an observed value is hidden.
+        generator: Source of randomness; torch's global one where None.
+
+    Returns:
+        bool ``[N, analytes]``, True where hidden.
+    """
+    drawn = torch.rand(observed.shape, generator=generator, device=observed.device)
+    return (drawn < share) & observed.bool()
+
+
+def masked_squared_error(reconstruction: Tensor, percentiles: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over the entries of a mask; 0 where it is empty.
+
+    Args:
+        reconstruction: ``[N, analytes]``.
+        percentiles: ``[N, analytes]``.
+        mask: ``[N, analytes]``, 1 for entries that count.
+    """
+    weight = mask.to(reconstruction.dtype)
+    squared = (reconstruction - percentiles) ** 2 * weight
+    return squared.sum() / weight.sum().clamp(min=1)
+
+
+def denoising_loss(
+    teacher: LaboratoryTeacher,
+    percentiles: Tensor,
+    observed: Tensor,
+    *,
+    share: float = 0.15,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Hide a share of the observed values and reconstruct all of them.
+
+    Args:
+        teacher: The autoencoder.
+        percentiles: ``[N, analytes]`` in [0, 1].
+        observed: ``[N, analytes]``, 1 where measured.
+        share: Of the observed values that are hidden.
+        generator: Source of randomness; torch's global one where None.
+    """
+    hidden = hide(observed, share, generator)
+    reconstruction = teacher(percentiles, observed.bool() & ~hidden)
+    return masked_squared_error(reconstruction, percentiles, observed)
