@@ -36,6 +36,10 @@
     │   ├── CheckpointError             500 checkpoint_invalid
     │   ├── CohortError                 422 cohort_invalid
     │   └── RecipeError                 422 recipe_invalid
+    ├── EvaluationError                 500 evaluation_failed
+    │   ├── SubjectError                422 subject_invalid
+    │   ├── BenchmarkError              422 benchmark_invalid
+    │   └── ParityExceeded              500 parity_exceeded
     ├── ServiceError                    the server as it is now, not the input
     │   ├── Unauthenticated             401 unauthenticated
     │   ├── Forbidden                   403 forbidden
@@ -319,6 +323,36 @@ class RecipeError(TrainingError):
     code = "recipe_invalid"
     status = 422
     title = "The recipe is invalid"
+
+
+class EvaluationError(PacxError):
+    """An evaluation cannot start or go on."""
+
+    code = "evaluation_failed"
+    title = "The evaluation failed"
+
+
+class SubjectError(EvaluationError):
+    """What is to be evaluated is missing, unreadable, or no encoder of images."""
+
+    code = "subject_invalid"
+    status = 422
+    title = "The subject of the evaluation is invalid"
+
+
+class BenchmarkError(EvaluationError):
+    """A benchmark is unknown, or its data cannot answer the question that was asked."""
+
+    code = "benchmark_invalid"
+    status = 422
+    title = "The benchmark is invalid"
+
+
+class ParityExceeded(EvaluationError):
+    """An exported model differs from its original by more than the tolerance."""
+
+    code = "parity_exceeded"
+    title = "The exported model differs too much"
 
 
 class ServiceError(PacxError):

@@ -92,7 +92,7 @@ def fit_probe(
     grid = recipe.inverse_regularisation
     logits = [_held_out(embeddings, labels, patients, recipe, strength) for strength in grid]
     best = int(np.argmin([log_loss(labels, expit(column)) for column in logits]))
-    weight, bias = _fit(embeddings, labels, grid[best])
+    weight, bias = fit_logistic(embeddings, labels, grid[best])
     return Probe(weight=weight, bias=bias, strength=grid[best], held_out=logits[best])
 
 
@@ -112,14 +112,24 @@ def _held_out(
     folds = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
     logits = np.empty(len(labels))
     for fitted, held in folds.split(embeddings, labels, patients):
-        weight, bias = _fit(embeddings[fitted], labels[fitted], strength)
+        weight, bias = fit_logistic(embeddings[fitted], labels[fitted], strength)
         logits[held] = embeddings[held] @ weight + bias
     return logits
 
 
-def _fit(
+def fit_logistic(
     embeddings: NDArray[np.float32], labels: NDArray[np.bool_], strength: float
 ) -> tuple[Scores, float]:
+    """Fit one logistic regression on standardised embeddings.
+
+    Args:
+        embeddings: ``[N, D]``.
+        labels: bool ``[N]``, of both classes.
+        strength: Inverse regularisation.
+
+    Returns:
+        Weight float64 ``[D]`` and bias, with the standardisation folded in.
+    """
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
     scaler, regression = model.fit(embeddings.astype(np.float64), labels)
     weight: Scores = regression.coef_[0] / scaler.scale_

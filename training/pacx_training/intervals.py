@@ -64,20 +64,36 @@ def clustered_auroc(
     """
     if labels.all() or not labels.any():
         return None
-    weights = _resampled(labels, patients, replicates, np.random.default_rng(seed))
+    weights = resampled_weights(labels, patients, replicates, np.random.default_rng(seed))
     areas = weighted_auroc(labels, scores, weights)
     low, high = np.nanquantile(areas, [0.025, 0.975])
     return Interval(value=auroc(labels, scores), low=float(low), high=float(high))
 
 
-def _resampled(
-    labels: Labels, patients: NDArray[np.str_], replicates: int, random: np.random.Generator
+def resampled_weights(
+    strata: NDArray[np.generic],
+    patients: NDArray[np.str_],
+    replicates: int,
+    random: np.random.Generator,
 ) -> NDArray[np.float64]:
+    """How often each film counts in each bootstrap sample, patients being drawn whole.
+
+    Args:
+        strata: bool or int ``[N]``; a patient belongs to the highest stratum of its films, and
+            every stratum keeps its number of patients.
+        patients: str ``[N]``; films of one patient stay together.
+        replicates: Number R of samples.
+        random: Source of randomness.
+
+    Returns:
+        float64 ``[R, N]``.
+    """
     names, film_patient = np.unique(patients, return_inverse=True)
-    has_positive = np.bincount(film_patient, weights=labels) > 0
+    of_patient = np.zeros(len(names), dtype=np.int64)
+    np.maximum.at(of_patient, film_patient, strata.astype(np.int64))
     counts = np.zeros((replicates, len(names)))
-    for stratum in (np.flatnonzero(has_positive), np.flatnonzero(~has_positive)):
-        if len(stratum):
-            evenly = np.full(len(stratum), 1 / len(stratum))
-            counts[:, stratum] = random.multinomial(len(stratum), evenly, replicates)
+    for stratum in np.unique(of_patient)[::-1]:
+        members = np.flatnonzero(of_patient == stratum)
+        evenly = np.full(len(members), 1 / len(members))
+        counts[:, members] = random.multinomial(len(members), evenly, replicates)
     return counts[:, film_patient]
