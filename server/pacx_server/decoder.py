@@ -1,0 +1,153 @@
+"""The inside of a decoding process: untrusted bytes in, pixels and facts out, little else allowed.
+
+Answers are JSON and raw pixels, never pickles: the server must not run what a process says that
+has been taken over by a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pacx.errors import MalformedImage, PacxError, TooComplex
+from pacx.preprocessing import PreprocessingSpec, prepare
+from pacx.radiograph import Radiograph
+from pacx.reading import ReadingLimits, ReadingOptions, read
+from pacx_server.rendering import to_display
+from pacx_server.schemas import ImageFacts, WarningNote
+
+KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+OPEN_FILES = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What one decoding process may use.
+
+    Attributes:
+        memory_bytes: Address space on top of what the idle process has.
+        cpu_s: Processor time of one file.
+        reading: Limits that the reader checks itself.
+        options: What is accepted as a chest radiograph.
+    """
+
+    memory_bytes: int
+    cpu_s: int
+    reading: ReadingLimits
+    options: ReadingOptions
+
+
+class Job(BaseModel):
+    """What to do with the bytes that follow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: PreprocessingSpec
+    picture: bool
+
+
+class Failure(BaseModel):
+    """Why there are no pixels."""
+
+    code: str
+    detail: str
+
+
+class Reply(BaseModel):
+    """What was found; float32 ``[size, size]`` follows, then uint8 ``[rows, columns]`` if asked."""
+
+    facts: ImageFacts | None = None
+    warnings: tuple[WarningNote, ...] = ()
+    failure: Failure | None = None
+    decode_s: float
+
+
+def scrubbed_environment() -> dict[str, str]:
+    """What a decoding process may know of the server's environment: no keys, one thread."""
+    return {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES} | ONE_THREAD
+
+
+def serve(connection: Connection, confinement: Confinement) -> None:
+    """Decode one file after the other until the other end closes."""
+    _confine(confinement)
+    while True:
+        try:
+            job = Job.model_validate_json(connection.recv_bytes())
+            data = connection.recv_bytes()
+            _allow_cpu(confinement.cpu_s)
+            for part in answer(job, data, confinement):
+                connection.send_bytes(part)
+        except (EOFError, BrokenPipeError):
+            return
+
+
+def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memoryview]:
+    """Decode one file: the reply as JSON, then pixels unless it failed."""
+    started = time.perf_counter()
+    try:
+        radiograph = read(data, limits=confinement.reading, options=confinement.options)
+        return _success(job, radiograph, started)
+    except PacxError as error:
+        return _failure(error, started)
+    except MemoryError:
+        return _failure(TooComplex("Decoding takes more memory than is allowed."), started)
+    except Exception as error:  # noqa: BLE001 - an unforeseen fault of a codec belongs to its file
+        log.error("unforeseen failure of a decoder: %s", type(error).__name__)
+        return _failure(MalformedImage("The decoder cannot make sense of this file."), started)
+
+
+def _success(job: Job, radiograph: Radiograph, started: float) -> list[bytes | memoryview]:
+    pixels = prepare(radiograph, job.spec).pixels
+    parts: list[bytes | memoryview] = [np.ascontiguousarray(pixels).data.cast("B")]
+    if job.picture:
+        parts.append(np.ascontiguousarray(to_display(radiograph.pixels)).data.cast("B"))
+    reply = Reply(
+        facts=ImageFacts(
+            rows=radiograph.rows,
+            columns=radiograph.columns,
+            modality=radiograph.modality,
+            view=radiograph.view,
+            spacing_mm=radiograph.spacing_mm,
+            source=radiograph.source,
+        ),
+        warnings=tuple(WarningNote(code=w.code, message=w.message) for w in radiograph.warnings),
+        decode_s=time.perf_counter() - started,
+    )
+    return [reply.model_dump_json().encode(), *parts]
+
+
+def _failure(error: PacxError, started: float) -> list[bytes | memoryview]:
+    failure = Failure(code=error.code, detail=error.detail)
+    reply = Reply(failure=failure, decode_s=time.perf_counter() - started)
+    return [reply.model_dump_json().encode()]
+
+
+def _confine(confinement: Confinement) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when work is over
+        signal.signal(number, signal.SIG_IGN)
+    os.environ.clear()
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - not a path to keep
+        mapped_bytes = int(statm.read().split()[0]) * resource.getpagesize()
+    address_space = mapped_bytes + confinement.memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+
+
+def _allow_cpu(seconds: int) -> None:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    used_s = int(usage.ru_utime + usage.ru_stime)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (used_s + seconds + 1, hard))

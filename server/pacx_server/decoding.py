@@ -1,0 +1,294 @@
+"""Untrusted bytes -> pixels and facts, in guarded worker processes.
+
+Every process has its own pipe and shares no lock with others, so that killing one at any moment
+(a native crash, the memory killer, a deadline, a caller who left) costs at most the file it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pacx.errors import InputError, PacxError, PixelDataCorrupt, TooComplex
+from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec
+from pacx_server import decoder
+from pacx_server.decoder import Confinement, Job, Reply
+from pacx_server.queueing import FairQueue
+from pacx_server.schemas import ImageFacts, WarningNote
+
+Result = TypeVar("Result")
+
+LARGEST_REPLY_BYTES = 2**20
+STOP_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """One decoded file.
+
+    Attributes:
+        input: What the model gets.
+        picture: uint8 ``[rows, columns]`` for display, where it was asked for.
+        facts: What is known about the image.
+        warnings: What a reader should know about it.
+        decode_s: Inside the process.
+    """
+
+    input: ModelInput
+    picture: NDArray[np.uint8] | None
+    facts: ImageFacts
+    warnings: tuple[WarningNote, ...]
+    decode_s: float
+
+
+class _Worker:
+    """One process and the pipe to it; used by one thread at a time."""
+
+    def __init__(self, confinement: Confinement) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=decoder.serve, args=(theirs, confinement), name="pacx-decoder", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.files = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def ask(self, job: Job, data: bytes) -> Decoded:
+        """Blocking; raises EOFError or OSError if the process dies meanwhile."""
+        self.files += 1
+        self._connection.send_bytes(job.model_dump_json().encode())
+        self._connection.send_bytes(data)
+        reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
+        if reply.facts is None:
+            raise _as_error(reply)
+        return _receive(self._connection, job, reply, reply.facts)
+
+    def kill(self) -> None:
+        """End the process now; a thread in ``ask`` sees the end of its pipe."""
+        self._process.kill()
+
+    def bury(self) -> int | None:
+        """Free what is left of the process; returns its exit code."""
+        self._process.kill()
+        self._process.join(STOP_TIMEOUT_S)
+        self._connection.close()
+        return self._process.exitcode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Claim:
+    key: str
+    future: asyncio.Future[_Worker]
+    size_bytes: int = 0
+
+
+class DecoderPool:
+    """A fixed number of decoding processes, lent to callers in turn.
+
+    Args:
+        workers: Processes.
+        confinement: What each may use.
+        deadline_s: Wall-clock time of one file.
+        recycle_after: Files after which a process is replaced.
+        on_replacement: Told the reason of every unplanned replacement:
+            ``crashed``, ``deadline`` or ``abandoned``.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        confinement: Confinement,
+        deadline_s: float,
+        recycle_after: int,
+        on_replacement: Callable[[str], None] = lambda reason: None,  # noqa: ARG005
+    ) -> None:
+        self._count = workers
+        self._confinement = confinement
+        self._deadline_s = deadline_s
+        self._recycle_after = recycle_after
+        self._on_replacement = on_replacement
+        self._idle: list[_Worker] = []
+        self._all: set[_Worker] = set()
+        self._claims: FairQueue[_Claim] = FairQueue()
+        self._threads = ThreadPoolExecutor(workers + 1, thread_name_prefix="decoding")
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start all processes."""
+        await self._in_thread(_start_forkserver)
+        await asyncio.gather(*(self._hire() for _ in range(self._count)))
+
+    async def close(self) -> None:
+        """Stop all processes."""
+        if self._chores:
+            await asyncio.wait(self._chores)
+        await asyncio.gather(*(self._in_thread(worker.bury) for worker in self._all))
+        self._threads.shutdown(wait=False)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of all workers."""
+        return sorted(worker.pid for worker in self._all if worker.pid is not None)
+
+    async def decode(
+        self, data: bytes, spec: PreprocessingSpec, *, key: str = "", picture: bool = False
+    ) -> Decoded:
+        """Decode one file; cancelling it ends the process that works on it.
+
+        A process that dies without our doing is replaced and the file tried once more, so that
+        only a file that kills its process is refused for it.
+
+        Args:
+            data: The file.
+            spec: How the model wants its input.
+            key: The caller; callers take turns.
+            picture: Also return the picture for display.
+
+        Raises:
+            InputError: The file cannot be used, takes too long, or crashes the decoder.
+        """
+        job = Job(spec=spec, picture=picture)
+        try:
+            return await self._attempt(job, data, key)
+        except (EOFError, OSError):
+            pass
+        try:
+            return await self._attempt(job, data, key)
+        except (EOFError, OSError) as error:
+            raise PixelDataCorrupt("The file makes the decoder crash.") from error
+
+    async def _attempt(self, job: Job, data: bytes, key: str) -> Decoded:
+        worker = await self._claim(key)
+        reason = "abandoned"
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                decoded = await self._in_thread(lambda: worker.ask(job, data))
+            reason = ""
+            return decoded
+        except PacxError:
+            reason = ""
+            raise
+        except TimeoutError as error:
+            reason = "deadline"
+            raise TooComplex("Decoding the file takes longer than is allowed.") from error
+        except (EOFError, OSError, ValidationError) as error:
+            reason = "crashed"
+            if await self._in_thread(worker.bury) == -signal.SIGXCPU:
+                raise TooComplex("Decoding takes more processor time than is allowed.") from error
+            raise EOFError from error
+        finally:
+            self._give_back(worker, reason)
+
+    async def _claim(self, key: str) -> _Worker:
+        if self._idle:
+            return self._idle.pop()
+        claim = _Claim(key, asyncio.get_running_loop().create_future())
+        self._claims.push(claim)
+        try:
+            return await claim.future
+        except asyncio.CancelledError:
+            if claim.future.done() and not claim.future.cancelled():
+                self._lend(claim.future.result())
+            raise
+        finally:
+            self._claims.discard(claim)
+
+    def _give_back(self, worker: _Worker, reason: str) -> None:
+        if reason:
+            worker.kill()
+            self._on_replacement(reason)
+        if reason or worker.files >= self._recycle_after:
+            self._all.discard(worker)
+            chore = asyncio.get_running_loop().create_task(self._replace(worker))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
+        else:
+            self._lend(worker)
+
+    def _lend(self, worker: _Worker) -> None:
+        while self._claims:
+            future = self._claims.pop().future
+            if not future.done():
+                future.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    async def _replace(self, worker: _Worker) -> None:
+        await self._in_thread(worker.bury)
+        await self._hire()
+
+    async def _hire(self) -> None:
+        worker = await self._in_thread(lambda: _Worker(self._confinement))
+        self._all.add(worker)
+        self._lend(worker)
+
+    async def _in_thread(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+
+def _as_error(reply: Reply) -> PacxError:
+    if reply.failure is None:
+        return PixelDataCorrupt("The decoder gave no answer.")
+    return _kinds(InputError).get(reply.failure.code, PixelDataCorrupt)(reply.failure.detail)
+
+
+def _kinds(root: type[InputError]) -> dict[str, type[InputError]]:
+    kinds = {root.code: root}
+    for child in root.__subclasses__():
+        kinds |= _kinds(child)
+    return kinds
+
+
+def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
+    size = job.spec.size
+    pixels = np.frombuffer(connection.recv_bytes(4 * size * size), dtype=np.float32)
+    picture = None
+    if job.picture:
+        raw = connection.recv_bytes(facts.rows * facts.columns)
+        picture = np.frombuffer(raw, dtype=np.uint8).reshape(facts.rows, facts.columns)
+    geometry = Geometry(facts.rows, facts.columns, size)
+    return Decoded(
+        input=ModelInput(pixels.reshape(size, size), geometry),
+        picture=picture,
+        facts=facts,
+        warnings=reply.warnings,
+        decode_s=reply.decode_s,
+    )
+
+
+def _start_forkserver() -> None:
+    """Start the clean process that all workers are forked from: no threads, no secrets."""
+    multiprocessing.set_forkserver_preload([decoder.__name__])
+    with _environment(decoder.scrubbed_environment()):
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

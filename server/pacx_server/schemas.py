@@ -1,0 +1,160 @@
+"""The shapes of all answers; names are the contract of the HTTP interface."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pacx.manifest import Group
+from pacx.radiograph import Source
+from pacx.results import ExplanationMethod
+
+Pooling = Literal["cls", "mean", "tokens"]
+Space = Literal["encoder"]
+Include = Literal["embedding", "attention"]
+
+Grid = list[list[float]]
+Vector = list[float]
+
+
+class Schema(BaseModel):
+    """Base of all answers: frozen, and NaN never leaves the server."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Problem(BaseModel):
+    """Every error, as RFC 9457 describes it."""
+
+    type: str = Field(description="A URI reference that names the kind of problem.")
+    title: str = Field(description="The same for every occurrence.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str = Field(description="What happened here, and what would be accepted.")
+    code: str = Field(description="Stable, machine-readable name of the problem.")
+    request_id: str = Field(description="Also in the header x-request-id.")
+
+
+class WarningNote(Schema):
+    """Something a reader should know about an image."""
+
+    code: str
+    message: str
+
+
+class ModelIdentity(Schema):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="Of the bundle's manifest.json, which holds all other hashes.")
+    engine: str
+    precision: str
+    simulated_physiology: bool = Field(
+        description="Whether any part of it was trained on simulated physiology."
+    )
+
+
+class ImageFacts(Schema):
+    """What is known about an image; nothing about the patient."""
+
+    rows: int = Field(description="Height, pixels.")
+    columns: int = Field(description="Width, pixels.")
+    modality: str | None = Field(description="DICOM modality, if known.")
+    view: str | None = Field(description="PA, AP or LATERAL, if known.")
+    spacing_mm: tuple[float, float] | None = Field(
+        description="Distance between rows and between columns, mm; null where unknown."
+    )
+    source: Source = Field(description="The format that it was read from; never a file name.")
+
+
+class FindingAnswer(Schema):
+    """One finding."""
+
+    label: str
+    group: Group
+    probability: float = Field(ge=0, le=1, description="Calibrated where `calibrated` is true.")
+    threshold: float = Field(ge=0, le=1)
+    positive: bool = Field(description="probability >= threshold")
+    calibrated: bool
+    simulated: bool = Field(description="Whether its labels came from simulated physiology.")
+
+
+class Attention(Schema):
+    """Where the class token looked."""
+
+    method: ExplanationMethod
+    grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
+
+
+class Timing(Schema):
+    """Where the time went, milliseconds."""
+
+    decode: float = Field(ge=0, description="Decoding and resizing, with the way to the process.")
+    queue: float = Field(ge=0, description="Waiting for the engine.")
+    inference: float = Field(ge=0, description="The batch that this image was in.")
+    total: float = Field(ge=0, description="From the request line to the answer.")
+
+
+class PredictResponse(Schema):
+    """Findings of one radiograph."""
+
+    request_id: str
+    reference: str | None = Field(description="The caller's form field of that name.")
+    model: ModelIdentity
+    image: ImageFacts
+    findings: list[FindingAnswer]
+    anatomy: None = Field(description="Measurements, where the model has an anatomy decoder.")
+    quality: None = Field(description="Quality of the image, where the model judges it.")
+    embedding: Vector | None = Field(description="On request: the class token, [D].")
+    attention: Attention | None = Field(description="On request.")
+    warnings: list[WarningNote]
+    timing_ms: Timing
+
+
+class EmbeddingItem(Schema):
+    """The embedding of one file, or why there is none."""
+
+    index: int = Field(description="Position of the file in the request.")
+    embedding: Vector | list[Vector] | None = Field(
+        description="[D], or [T][D] with pooling=tokens; null where the file cannot be used."
+    )
+    warnings: list[WarningNote]
+    error: Problem | None = None
+
+
+class EmbeddingsResponse(Schema):
+    """Embeddings of one or many radiographs."""
+
+    request_id: str
+    reference: str | None = Field(description="The caller's form field of that name.")
+    model: ModelIdentity
+    pooling: Pooling
+    space: Space
+    dimension: int
+    embeddings: list[EmbeddingItem]
+    timing_ms: Timing
+
+
+class Focus(Schema):
+    """Shares of the map; they add up to 1."""
+
+    heart: float
+    lungs: float
+    outside: float
+
+
+class ExplanationResponse(Schema):
+    """Where the model looked in one radiograph."""
+
+    request_id: str
+    reference: str | None = Field(description="The caller's form field of that name.")
+    model: ModelIdentity
+    image: ImageFacts
+    method: ExplanationMethod
+    target: str | None
+    grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
+    signed: bool = Field(description="Whether negative values speak against the target.")
+    focus: Focus | None = Field(description="Where the model has an anatomy decoder.")
+    warnings: list[WarningNote]
+    timing_ms: Timing

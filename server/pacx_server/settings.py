@@ -1,0 +1,168 @@
+"""Every setting of the server, once: `PACX_<NAME>` in the environment, or `pacx.toml`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pacx.engines.protocol import Precision
+from pacx.errors import SettingsError
+
+Scope = Literal["predict", "evaluate", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+MEBIBYTE = 2**20
+
+
+class ApiKey(BaseModel):
+    """One caller; the key itself is never stored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the key, in hexadecimal; the key must be random, 32 bytes or more."
+    )
+    scopes: tuple[Scope, ...] = ("predict",)
+    images_per_minute: int | None = Field(None, ge=1, description="Quota; None means no limit.")
+
+
+class OidcIssuer(BaseModel):
+    """An OpenID Connect provider whose bearer tokens are accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(description="Must equal the token's `iss`.")
+    audience: str = Field(description="Must be in the token's `aud`.")
+    jwks_url: str = Field(description="Where the provider publishes its signing keys.")
+
+
+class Settings(BaseSettings):
+    """How the server runs; what is not said here has no switch."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PACX_", toml_file="pacx.toml", frozen=True, extra="forbid"
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    bundles: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("pacx-small",),
+        min_length=1,
+        description="Names or folders of bundles, separated by commas; the first is the default.",
+    )
+    engine: str = Field("auto", description="`openvino`, `onnxruntime`, or `auto`.")
+    precision: Precision | None = Field(None, description="None lets the engine choose.")
+    device: str = Field("cpu", description="Where the engine runs; there is no silent fallback.")
+    engine_threads: int | None = Field(None, ge=1, description="None leaves it to the engine.")
+
+    max_file_bytes: int = Field(64_000_000, ge=1, description="Largest file.")
+    max_request_bytes: int = Field(256_000_000, ge=1, description="Largest multi-file body.")
+    max_files: int = Field(64, ge=1, description="Files of one request.")
+    max_pixels: int = Field(64_000_000, ge=1, description="Rows times columns of one picture.")
+    body_timeout_s: float = Field(30, gt=0, description="From request line to end of body.")
+    refuse_lateral: bool = Field(False, description="Answer lateral views with 422.")
+
+    max_batch: int = Field(8, ge=1, description="Images the engine runs at once.")
+    max_wait_ms: float = Field(
+        0, ge=0, description="Wait of an idle engine for batch mates; 0 is right for most."
+    )
+    queue_count: int = Field(128, ge=1, description="Images admitted and not yet answered.")
+    queue_bytes: int = Field(
+        1024 * MEBIBYTE, ge=1, description="Bytes of uploads admitted and not yet answered."
+    )
+    deadline_s: float = Field(30, gt=0, description="From a complete body to the answer.")
+    drain_s: int = Field(30, ge=1, description="What SIGTERM leaves to requests in flight.")
+
+    decode_workers: int = Field(
+        default_factory=lambda: max(2, os.cpu_count() or 1), ge=1, description="Processes."
+    )
+    decode_memory_bytes: int = Field(
+        2048 * MEBIBYTE, ge=64 * MEBIBYTE, description="Address space of one decoding."
+    )
+    decode_cpu_s: int = Field(10, ge=1, description="Processor time of one decoding.")
+    decode_deadline_s: float = Field(15, gt=0, description="Wall-clock time of one decoding.")
+    decode_recycle_after: int = Field(1000, ge=1, description="Files before a fresh process.")
+
+    api_keys: tuple[ApiKey, ...] = Field((), description="Callers that are let in by key.")
+    oidc: OidcIssuer | None = Field(None, description="Callers that are let in by bearer token.")
+    allow_unauthenticated: bool = Field(
+        False, description="Serve beyond loopback with neither keys nor TLS."
+    )
+    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain.")
+    tls_key: Path | None = Field(None, description="PEM file of the private key.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins that browsers may call from, separated by commas."
+    )
+
+    audit_log: Path | None = Field(None, description="JSON lines: who asked what, when.")
+    audit_key: SecretStr | None = Field(
+        None, description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256)."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`auto` writes JSON unless standard error is a terminal."
+    )
+
+    @field_validator("bundles", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over `pacx.toml`."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether callers have to say who they are."""
+        return bool(self.api_keys) or self.oidc is not None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.tls_certificate is not None
+
+    def check_exposure(self) -> None:
+        """Refuse to offer radiographs to a network without any protection.
+
+        Raises:
+            SettingsError: The address is not loopback, and there are neither keys nor TLS.
+        """
+        safe = self.authenticated or self.encrypted or self.allow_unauthenticated
+        if not safe and not _is_loopback(self.host):
+            raise SettingsError(
+                f"Listening on {self.host} offers the server to others without keys or TLS. Set "
+                "PACX_API_KEYS or PACX_OIDC, or PACX_TLS_CERTIFICATE and PACX_TLS_KEY, or say "
+                "PACX_ALLOW_UNAUTHENTICATED=1."
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
