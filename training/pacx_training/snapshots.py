@@ -1,0 +1,110 @@
+"""What an interrupted training goes on from: the module, the optimiser's moments and the step.
+
+::
+
+    RUN/checkpoints/step-00001200.3f2a9c....safetensors
+
+The name carries the SHA-256 of the content, so that a damaged file is told from a good one.
+Everything else that a step depends on (order, augmentation, masks, learning rate) is a function
+of the seed and the step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+from pacx.errors import CheckpointError
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pacx_training.atomic import write_atomically
+from pacx_training.checkpoints import load_strictly
+
+_NAME = re.compile(r"^step-(\d+)\.([0-9a-f]{64})\.safetensors$")
+_MODULE, _OPTIMISER = "module.", "optimiser."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """The state of a training after a number of steps.
+
+    Attributes:
+        step: Steps done.
+        module: Its state dict.
+        moments: State of the optimiser by ``<index of parameter>.<name>``.
+    """
+
+    step: int
+    module: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, step: int, module: nn.Module, optimiser: Optimizer) -> Snapshot:
+        """The state as it is now; tensors are shared, not copied."""
+        moments = {
+            f"{index}.{name}": value
+            for index, state in optimiser.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        return cls(step, dict(module.state_dict()), moments)
+
+    def restore(self, module: nn.Module, optimiser: Optimizer) -> None:
+        """Put the state back.
+
+        Raises:
+            CheckpointError: It belongs to another module.
+        """
+        load_strictly(module, self.module)
+        content = optimiser.state_dict()
+        content["state"] = {}
+        for key, value in self.moments.items():
+            index, _, name = key.partition(".")
+            content["state"].setdefault(int(index), {})[name] = value
+        try:
+            optimiser.load_state_dict(content)
+        except ValueError as error:
+            raise CheckpointError("The snapshot belongs to another optimiser.") from error
+
+
+def save_snapshot(folder: Path, snapshot: Snapshot, *, keep: int) -> None:
+    """Write a snapshot, flushed to the disk before it gets its name, and drop old ones.
+
+    Args:
+        folder: ``RUN/checkpoints``.
+        snapshot: What to write.
+        keep: Number of snapshots that stay.
+    """
+    named = {_MODULE + key: value for key, value in snapshot.module.items()}
+    named |= {_OPTIMISER + key: value for key, value in snapshot.moments.items()}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in named.items()}
+    content = safetensors.torch.save(tensors)
+    digest = hashlib.sha256(content).hexdigest()
+    write_atomically(folder / f"step-{snapshot.step:08d}.{digest}.safetensors", content)
+    for _, path in _newest_first(folder)[keep:]:
+        path.unlink()
+
+
+def load_snapshot(folder: Path) -> Snapshot | None:
+    """The newest snapshot that is undamaged; None where there is none."""
+    for step, path in _newest_first(folder):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() in path.name:
+            return _parse(step, safetensors.torch.load(content))
+    return None
+
+
+def _newest_first(folder: Path) -> list[tuple[int, Path]]:
+    found = [(match, path) for path in folder.glob("step-*") if (match := _NAME.match(path.name))]
+    return sorted(((int(match[1]), path) for match, path in found), reverse=True)
+
+
+def _parse(step: int, tensors: dict[str, Tensor]) -> Snapshot:
+    def under(prefix: str) -> dict[str, Tensor]:
+        names = [name for name in tensors if name.startswith(prefix)]
+        return {name.removeprefix(prefix): tensors[name] for name in names}
+
+    return Snapshot(step, under(_MODULE), under(_OPTIMISER))
