@@ -87,8 +87,8 @@ def doctor() -> None:
     )
     for name, state in available_engines().items():
         table.add_row(f"engine {name}", state)
-    for syntax, decoder in available_decoders().items():
-        table.add_row(syntax, decoder)
+    for decoder in available_decoders():
+        table.add_row(decoder.name, decoder.library)
     for package in ("fastapi", "torch", "pyarrow"):
         table.add_row(f"package {package}", _installed(package))
     _results.print(table)

@@ -39,6 +39,7 @@ class Radiograph:
         pixel_aspect_ratio: Height of a pixel divided by its width (DICOM PS3.3 C.7.6.3.1.7).
         view: ``PA``, ``AP``, ``LATERAL`` or None where unknown.
         modality: DICOM modality (``CR``, ``DX``, ...), or None where unknown.
+        decoder: Library that decoded the pixels, with its version; None for arrays.
         warnings: What a reader should know about this image.
     """
 
@@ -48,6 +49,7 @@ class Radiograph:
     pixel_aspect_ratio: float = 1.0
     view: str | None = None
     modality: str | None = None
+    decoder: str | None = None
     warnings: tuple[ImageWarning, ...] = ()
 
     @property

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx.radiograph import Radiograph
+from pacx.reading import read
 
 READING_THREADS = 4
 
 
 def read_film(path: Path) -> Radiograph:
     """Read one film."""
-    with Image.open(path) as picture:
-        return Radiograph.from_array(np.asarray(picture.convert("L")))
+    return read(path)
 
 
 def prepared(paths: Sequence[Path], spec: PreprocessingSpec) -> Iterator[NDArray[np.float32]]:

@@ -1,0 +1,99 @@
+"""What a codestream says about itself, read before a codec allocates for it.
+
+JPEG, JPEG lossless and JPEG-LS share the marker segments of ISO/IEC 10918-1 annex B; JPEG 2000
+and HTJ2K begin with the SIZ segment of ISO/IEC 15444-1 annex A.5.1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pacx.errors import PixelDataCorrupt, TooComplex, Truncated
+
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_STANDALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
+_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
+_FRAMES = (frozenset(range(0xC0, 0xD0)) - _NOT_FRAMES) | {0xF7}
+_SIZ = b"\xff\x4f\xff\x51"
+
+
+@dataclass(frozen=True, slots=True)
+class CodestreamHeader:
+    """Size and sample format of the coded picture.
+
+    Attributes:
+        rows: Height in pixels.
+        columns: Width in pixels.
+        components: Samples of a pixel.
+        precision: Bits of a sample.
+        marker: Low byte of the frame header's marker (0xC0 baseline, 0xF7 JPEG-LS, 0x51 SIZ, ...).
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    marker: int
+
+
+def read_codestream_header(stream: bytes, most_scans: int) -> CodestreamHeader:
+    """Read the header of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream.
+
+    Raises:
+        PixelDataCorrupt: There is none, or it makes no sense.
+        TooComplex: More than ``most_scans`` scans.
+        Truncated: The codestream ends before its end marker.
+    """
+    try:
+        if stream.startswith(_SIZ):
+            return _jpeg_2000(stream)
+        return _jpeg(stream, most_scans)
+    except (struct.error, IndexError):
+        raise PixelDataCorrupt("The codestream ends inside its header.") from None
+
+
+def _jpeg_2000(stream: bytes) -> CodestreamHeader:
+    """SIZ: capabilities, extent and offset of the reference grid, tiles, components."""
+    x1, y1, x0, y0 = struct.unpack_from(">4I", stream, 8)
+    components, depth, x_step, y_step = struct.unpack_from(">HBBB", stream, 40)
+    if not (x_step == y_step == 1) or x1 <= x0 or y1 <= y0:
+        raise PixelDataCorrupt("The codestream has no pixels, or subsampled ones.")
+    return CodestreamHeader(y1 - y0, x1 - x0, components, (depth & 0x7F) + 1, 0x51)
+
+
+def _jpeg(stream: bytes, most_scans: int) -> CodestreamHeader:
+    frame: CodestreamHeader | None = None
+    scans = 0
+    for marker, at in _segments(stream):
+        if marker in _FRAMES:
+            if frame is not None:
+                raise PixelDataCorrupt("The codestream has more than one frame header.")
+            precision, rows, columns, components = struct.unpack_from(">BHHB", stream, at + 2)
+            frame = CodestreamHeader(rows, columns, components, precision, marker)
+        scans += marker == _START_OF_SCAN
+        if scans > most_scans:
+            raise TooComplex(f"The codestream has more than {most_scans} scans.")
+    if frame is None or scans == 0 or 0 in (frame.rows, frame.columns):
+        raise PixelDataCorrupt("The codestream declares no picture.")
+    return frame
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield each marker with the offset behind it, up to the end of the image."""
+    if not stream.startswith(b"\xff\xd8"):
+        raise PixelDataCorrupt("The codestream does not begin with a known marker.")
+    at = 2
+    while True:
+        at = stream.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(stream):
+            raise Truncated("The codestream has no end marker.")
+        marker = stream[at + 1]
+        at += 1 if marker == 0xFF else 2
+        if marker == _END_OF_IMAGE:
+            return
+        if marker in (0x00, 0xFF) or marker in _STANDALONE or marker < 0x80:
+            continue
+        yield marker, at
+        at += struct.unpack_from(">H", stream, at)[0]

@@ -1,0 +1,62 @@
+"""One codestream out of encapsulated pixel data (PS3.5 section A.4)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from pacx.errors import MultiFrame, PixelDataCorrupt, TooComplex, Truncated
+
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_FRAME_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+_MOST_FRAGMENTS = 10_000
+
+
+def codestream(content: bytes, start: int) -> bytes:
+    """Join the fragments of the only frame, whose items begin at ``start``.
+
+    The basic offset table is not needed for one frame, but tells of more.
+
+    Raises:
+        Truncated: The sequence of fragments has no end.
+        MultiFrame: The offset table or the fragments tell of several frames.
+        PixelDataCorrupt: There is no fragment, or something that is none.
+        TooComplex: More fragments than a radiograph needs.
+    """
+    offset_table, *fragments = _items(content, start)
+    if not fragments:
+        raise PixelDataCorrupt("The encapsulated pixel data holds no frame.")
+    frames = sum(fragment.startswith(_FRAME_STARTS) for fragment in fragments)
+    if len(offset_table) > 4 or frames > 1:
+        raise MultiFrame("The pixel data holds more than one frame.")
+    return fragments[0] if len(fragments) == 1 else b"".join(fragments)
+
+
+def _items(content: bytes, start: int) -> list[bytes]:
+    """Offset table and fragments; at least one entry."""
+    items: list[bytes] = []
+    for item in _walk(content, start):
+        items.append(item)
+        if len(items) > _MOST_FRAGMENTS:
+            raise TooComplex(f"The frame is cut into more than {_MOST_FRAGMENTS} fragments.")
+    if not items:
+        raise PixelDataCorrupt("The encapsulated pixel data holds no frame.")
+    return items
+
+
+def _walk(content: bytes, at: int) -> Iterator[bytes]:
+    """Yield the items up to the sequence delimiter; encapsulation is always little endian."""
+    while True:
+        if at + 8 > len(content):
+            raise Truncated("The file ends inside its pixel data.")
+        group, element, length = struct.unpack_from("<HHI", content, at)
+        at += 8
+        tag = group << 16 | element
+        if tag == _SEQUENCE_END:
+            return
+        if tag != _ITEM:
+            raise PixelDataCorrupt("The encapsulated pixel data is not a sequence of fragments.")
+        if at + length > len(content):
+            raise Truncated("The file ends inside its pixel data.")
+        yield content[at : at + length]
+        at += length

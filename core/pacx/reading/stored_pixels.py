@@ -1,0 +1,104 @@
+"""Stored pixels of a DICOM file, native or compressed (PS3.5 section 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pacx.errors import MultiFrame, PixelDataCorrupt, Truncated
+from pacx.reading import tags
+from pacx.reading.codestream import CodestreamHeader, read_codestream_header
+from pacx.reading.decoders import Frame, Stored, decode
+from pacx.reading.elements import UNDEFINED, Element
+from pacx.reading.encapsulation import codestream
+from pacx.reading.grey_scale import StoredBits
+from pacx.reading.limits import ReadingLimits
+from pacx.reading.part10 import Part10
+from pacx.reading.picture import Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredPixels:
+    """The frame as it was stored.
+
+    Attributes:
+        codes: Integers of one or two bytes, ``[rows, columns]`` or ``[rows, columns, 3]``, not
+            yet masked. Of native YBR_FULL_422 only the luminance.
+        stored: Which of their bits are the stored value.
+    """
+
+    codes: Stored
+    stored: StoredBits
+
+
+def stored_pixels(file: Part10, picture: Picture, limits: ReadingLimits) -> StoredPixels:
+    """Read the only frame.
+
+    Raises:
+        Truncated: Fewer bytes than the header promises.
+        MultiFrame: Bytes for more than one frame.
+        PixelDataCorrupt: The codestream cannot be decoded or contradicts the header.
+        TooComplex: The codestream has too many scans or fragments.
+    """
+    element = file.data_set[tags.PIXEL_DATA]
+    declared = StoredBits(picture.bits_stored, picture.high_bit, picture.signed)
+    if file.syntax.compression == "none":
+        return StoredPixels(_native(file, element, picture), declared)
+    if element.length != UNDEFINED:
+        raise PixelDataCorrupt("Compressed pixel data must be encapsulated.")
+    stream = codestream(file.content, element.offset)
+    frame = Frame(
+        rows=picture.rows,
+        columns=picture.columns,
+        samples=picture.samples,
+        bytes_per_sample=picture.bits_allocated // 8,
+        photometric=picture.photometric,
+    )
+    if file.syntax.compression != "rle":
+        header = read_codestream_header(stream, limits.scans)
+        _check_header(header, picture)
+        declared = _coded_bits(header, picture)
+    return StoredPixels(decode(file.syntax.compression, stream, frame), declared)
+
+
+def _coded_bits(header: CodestreamHeader, picture: Picture) -> StoredBits:
+    """Bits of a decoded sample.
+
+    A codec right-aligns its samples, so the high bit is the precision's. A sign sits where the
+    header or the codestream puts it, whichever is lower: some encoders extend it, some do not.
+    """
+    bits = min(header.precision, picture.bits_stored) if picture.signed else header.precision
+    return StoredBits(bits, bits - 1, picture.signed)
+
+
+def _native(file: Part10, element: Element, picture: Picture) -> Stored:
+    if element.length == UNDEFINED:
+        raise PixelDataCorrupt("Native pixel data must state its length.")
+    _check_length(element.length, picture)
+    dtype = np.dtype(f"{file.encoding.order}u{picture.bits_allocated // 8}")
+    count = picture.nbytes // dtype.itemsize
+    flat = np.frombuffer(file.content, dtype=dtype, count=count, offset=element.offset)
+    grid = (picture.rows, picture.columns)
+    if picture.samples == 1:
+        return flat.reshape(grid)
+    if picture.photometric == "YBR_FULL_422":
+        return flat.reshape(-1, 4)[:, :2].reshape(grid)
+    if picture.planar:
+        return np.moveaxis(flat.reshape(picture.samples, *grid), 0, -1)
+    return flat.reshape(*grid, picture.samples)
+
+
+def _check_length(length: int, picture: Picture) -> None:
+    """One frame, and at most the padding of less than a row behind it."""
+    if length < picture.nbytes:
+        raise Truncated("The pixel data is shorter than rows and columns say.")
+    if length - picture.nbytes >= picture.nbytes // picture.rows:
+        raise MultiFrame("The pixel data is longer than one frame.")
+
+
+def _check_header(header: CodestreamHeader, picture: Picture) -> None:
+    if (header.rows, header.columns) != (picture.rows, picture.columns):
+        raise PixelDataCorrupt("The codestream's size differs from rows and columns.")
+    if header.components != picture.samples or header.precision > picture.bits_allocated:
+        raise PixelDataCorrupt("The codestream's samples differ from the header's.")

@@ -1,0 +1,49 @@
+"""TIFF files of 16-bit grey (TIFF 6.0)."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, features
+
+from pacx.errors import MultiFrame, TooLarge, UnusableImage
+from pacx.reading.limits import ReadingLimits
+from pacx.reading.orientation import orientation_of
+from pacx.reading.picture import check_size
+from pacx.reading.samples import Samples
+
+_DECODER = f"Pillow libtiff {features.version('libtiff')}"
+_PHOTOMETRIC_INTERPRETATION, _WHITE_IS_ZERO = 262, 0
+
+
+def read_tiff(content: bytes, limits: ReadingLimits) -> Samples:
+    """Read one page of 16-bit grey.
+
+    Raises:
+        MultiFrame: Several pages.
+        UnusableImage: Other samples than unsigned 16-bit grey.
+        MalformedImage: It breaks the rules of TIFF.
+        TooLarge, TooSmall: By its declared size.
+    """
+    try:
+        return _read(content, limits)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooLarge(f"The picture has more than {limits.pixels} pixels.") from None
+
+
+def _read(content: bytes, limits: ReadingLimits) -> Samples:
+    with Image.open(io.BytesIO(content), formats=("TIFF",)) as picture:
+        check_size(picture.height, picture.width, limits)
+        if getattr(picture, "n_frames", 1) > 1:
+            raise MultiFrame("The TIFF file has several pages; send one radiograph.")
+        if picture.mode not in ("I;16", "I;16B"):
+            raise UnusableImage("Of TIFF files only 16-bit grey is read.")
+        values = np.asarray(picture)
+        tags = getattr(picture, "tag_v2", {})
+        return Samples(
+            values=np.atleast_3d(values.astype(np.uint16)),
+            decoder=_DECODER,
+            orientation=orientation_of(picture.getexif()),
+            inverted=tags.get(_PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO,
+        )
