@@ -1,0 +1,135 @@
+"""What an anatomy decoder's masks say about a film, and whether they can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.masks import Mask, cleaned, raw_masks
+from pacx.measures import Cardiothoracic, Spacing, areas_mm2, cardiothoracic
+from pacx.preprocessing import Geometry
+from pacx.radiograph import ImageWarning
+
+SHARES = {"heart": (0.02, 0.20), "lung": (0.02, 0.30)}
+"""Least and greatest share of the picture: of 110 outlined films 0.033-0.135 and 0.039-0.231."""
+LEAST_STEP = 0.02
+"""Least distance, right lung to heart to left lung and lungs to heart, in picture sides."""
+LEAST_PIECE = 0.75
+"""Least share of a structure's pixels that its largest piece holds."""
+RATIOS = (0.25, 0.90)
+"""Cardiothoracic ratios that are believed; 110 outlined films had 0.35-0.89."""
+
+_NOT_SEEN = (
+    "Heart and lungs do not look like those of a frontal chest film, so nothing is measured."
+)
+_SUPINE = "AP films enlarge the heart: the cardiothoracic ratio is not comparable with PA films."
+_UNKNOWN = "The view is unknown: the cardiothoracic ratio is meant for upright PA films."
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Anatomy:
+    """Heart and lungs of one film.
+
+    Attributes:
+        masks: bool ``[3, S, S]`` on the model's input grid, in the order of ``STRUCTURES``.
+        cardiothoracic: None where the masks are implausible.
+        heart_area_mm2: None where implausible or where spacing is unknown; at the detector.
+        right_lung_area_mm2: The same for the patient's right lung.
+        left_lung_area_mm2: The same for the left one.
+        faults: Why the masks are implausible: ``missing``, ``fragmented``, ``size``, ``position``
+            or ``ratio``; empty where they are not.
+        warnings: What a reader should know before using the numbers.
+    """
+
+    masks: Mask
+    cardiothoracic: Cardiothoracic | None
+    heart_area_mm2: float | None
+    right_lung_area_mm2: float | None
+    left_lung_area_mm2: float | None
+    faults: tuple[str, ...]
+    warnings: tuple[ImageWarning, ...]
+
+    @property
+    def plausible(self) -> bool:
+        """Whether this looks like heart and lungs of a frontal chest film."""
+        return not self.faults
+
+
+def measure_anatomy(
+    logits: NDArray[np.float32],
+    geometry: Geometry,
+    *,
+    spacing_mm: Spacing | None = None,
+    view: str | None = None,
+) -> Anatomy:
+    """Measure a film from its decoder's logits; implausible masks measure nothing.
+
+    Args:
+        logits: float32 ``[3, side, side]``, positive inside a structure.
+        geometry: The way from the model's input to the original picture.
+        spacing_mm: Distance between rows and between columns, None where unknown.
+        view: ``PA``, ``AP``, ``LATERAL`` or None.
+    """
+    raw = raw_masks(logits, geometry.size)
+    masks = np.stack([cleaned(mask) for mask in raw])
+    ratio = cardiothoracic(masks, geometry)
+    faults = find_faults(raw, masks)
+    if not faults and (ratio is None or not RATIOS[0] <= ratio.ratio <= RATIOS[1]):
+        faults = ("ratio",)
+    measured = spacing_mm is not None and not faults
+    areas = areas_mm2(masks, geometry, spacing_mm) if measured and spacing_mm else (None,) * 3
+    return Anatomy(
+        masks=masks,
+        cardiothoracic=None if faults else ratio,
+        heart_area_mm2=areas[0],
+        right_lung_area_mm2=areas[1],
+        left_lung_area_mm2=areas[2],
+        faults=faults,
+        warnings=_warnings(faults, view),
+    )
+
+
+def find_faults(raw: Mask, masks: Mask) -> tuple[str, ...]:
+    """Say why masks cannot be heart and lungs of a frontal film.
+
+    Args:
+        raw: bool ``[3, S, S]`` as the decoder gave them.
+        masks: The largest piece of each.
+
+    Returns:
+        ``missing`` alone, or any of ``fragmented``, ``size`` and ``position``.
+    """
+    if not masks.any(axis=(1, 2)).all():
+        return ("missing",)
+    pieces = (raw & masks).sum(axis=(1, 2)) / raw.sum(axis=(1, 2))
+    checks = {
+        "fragmented": bool((pieces >= LEAST_PIECE).all()),
+        "size": _sizes_fit(masks),
+        "position": _positions_fit(masks),
+    }
+    return tuple(fault for fault, passed in checks.items() if not passed)
+
+
+def _sizes_fit(masks: Mask) -> bool:
+    limits = (SHARES["heart"], SHARES["lung"], SHARES["lung"])
+    shares = masks.mean(axis=(1, 2)).tolist()
+    return all(low <= share <= high for share, (low, high) in zip(shares, limits, strict=True))
+
+
+def _positions_fit(masks: Mask) -> bool:
+    """From left to right: right lung, heart, left lung; the heart below the lungs' middle."""
+    (heart_row, heart_column), right, left = (np.argwhere(m).mean(axis=0) for m in masks)
+    step = LEAST_STEP * masks.shape[1]
+    in_order = all(a + step <= b for a, b in pairwise((right[1], heart_column, left[1])))
+    return bool(in_order and (right[0] + left[0]) / 2 + step <= heart_row)
+
+
+def _warnings(faults: tuple[str, ...], view: str | None) -> tuple[ImageWarning, ...]:
+    if faults:
+        return (ImageWarning("anatomy_implausible", _NOT_SEEN),)
+    if view is None:
+        return (ImageWarning("view_unknown", _UNKNOWN),)
+    return (ImageWarning("heart_enlarged_by_view", _SUPINE),) if view == "AP" else ()
