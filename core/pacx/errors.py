@@ -44,6 +44,7 @@
     │   ├── Unauthenticated             401 unauthenticated
     │   ├── Forbidden                   403 forbidden
     │   ├── BodyTimeout                 408 body_timeout
+    │   ├── ReloadRefused               409 reload_refused
     │   ├── QuotaExceeded               429 quota_exceeded
     │   ├── QueueFull                   503 queue_full
     │   ├── NotReady                    503 not_ready
@@ -394,6 +395,14 @@ class BodyTimeout(ServiceError):
     code = "body_timeout"
     status = 408
     title = "The request's body came too slowly"
+
+
+class ReloadRefused(ServiceError):
+    """The new version of a model cannot be served; the one before goes on."""
+
+    code = "reload_refused"
+    status = 409
+    title = "The new version is refused"
 
 
 class QuotaExceeded(ServiceError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pacx.errors import NotReady, QueueFull, QuotaExceeded
+from pacx_server.presence import Presence
 from pacx_server.security import Principal
 
 FAIR_SHARE = 2.0
@@ -63,7 +64,7 @@ class Admission:
         self._clock = clock
         self._held: Counter[str] = Counter()
         self._quotas: dict[str, _Quota] = {}
-        self.requests = 0
+        self.presence = Presence()
         self.images = 0
         self.bytes_held = 0
         self.refusal: NotReady | None = None
@@ -85,11 +86,10 @@ class Admission:
             raise NotReady(self.refusal.detail, retry_after_s=self.refusal.retry_after_s)
         ticket = Ticket(self, principal)
         ticket.hold(images=1, size_bytes=size_bytes)
-        self.requests += 1
         try:
-            yield ticket
+            with self.presence.inside():
+                yield ticket
         finally:
-            self.requests -= 1
             self._release(ticket)
 
     def take(self, ticket: Ticket, images: int, size_bytes: int) -> None:

@@ -225,7 +225,7 @@ class Batcher(Generic[Item, Answer]):
     async def _run_batch(self, batch: list[_Waiter[Item, Answer]]) -> None:
         try:
             await self._attempt(batch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, mates must not suffer from it
+        except Exception as error:
             log.warning("a batch failed and is retried one by one: %s", type(error).__name__)
             await self._isolate(batch)
         finally:

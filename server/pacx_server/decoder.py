@@ -102,7 +102,7 @@ def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memo
         return _failure(error, started)
     except MemoryError:
         return _failure(TooComplex("Decoding takes more memory than is allowed."), started)
-    except Exception as error:  # noqa: BLE001 - an unforeseen fault of a codec belongs to its file
+    except Exception as error:
         log.error("unforeseen failure of a decoder: %s", type(error).__name__)
         return _failure(MalformedImage("The decoder cannot make sense of this file."), started)
 

@@ -158,3 +158,38 @@ class ExplanationResponse(Schema):
     focus: Focus | None = Field(description="Where the model has an anatomy decoder.")
     warnings: list[WarningNote]
     timing_ms: Timing
+
+
+class Alive(Schema):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Schema):
+    """Requests are answered."""
+
+    status: Literal["ready"] = "ready"
+    models: list[str] = Field(description="Names of the served models.")
+
+
+class Limits(Schema):
+    """What the server takes."""
+
+    max_file_bytes: int
+    max_request_bytes: int
+    max_files: int
+    max_pixels: int
+    max_batch: int
+    deadline_s: float = Field(description="Seconds from a complete body to the answer.")
+
+
+class Information(Schema):
+    """What runs here."""
+
+    name: Literal["pacx"] = "pacx"
+    version: str
+    state: Literal["starting", "ready", "draining", "failed"]
+    models: list[ModelIdentity]
+    limits: Limits
+    notice: str = "Research use only, not for clinical use."

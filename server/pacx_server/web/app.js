@@ -1,86 +1,42 @@
 /** The desk: opens radiographs, keeps one or two of them, and wires the controls to them. */
 
+import { askForKey } from "./access.js";
+import * as catalogue from "./catalogue.js";
+import { chooseComparison } from "./comparison.js";
+import * as controls from "./controls.js";
 import { showFacts } from "./facts.js";
 import { showFindings, summary } from "./findings.js";
 import { Intake } from "./intake.js";
 import { Pane } from "./pane.js";
 import { clearProblem, showProblem } from "./problem.js";
-import * as service from "./service.js";
+import { Reading } from "./reading.js";
+import { onLocked } from "./service.js";
+import { listen } from "./shortcuts.js";
+import { download, snapshot } from "./snapshot.js";
+import { showWarnings } from "./warnings.js";
 
 const at = (id) => document.getElementById(id);
 const NAMES = ["A", "B"];
 
-/** Radiographs on the desk: `{name, file, pane, prediction, grids}`. */
-const readings = [];
+/** One or two panes, each with its reading. */
+const panes = [];
 let slot = 0;
 let running = null;
 
 const say = (text) => {
   at("announcer").textContent = text;
 };
-const opacity = () => at("opacity").valueAsNumber / 100;
-const dragMode = () => document.querySelector("input[name=drag]:checked").value;
 
-/** Ask the server about a file; the earlier question is dropped. */
-async function read(file, signal) {
-  const [prediction, bitmap] = await Promise.all([
-    service.predict(file, signal),
-    service.film(file, signal),
-  ]);
-  const { method, grid } = prediction.attention;
-  return { file, prediction, bitmap, grids: new Map([[method, grid]]) };
-}
-
-/** The map of the chosen method, asked for once. */
-async function gridOf(reading) {
-  const method = at("method").value;
-  if (!reading.grids.has(method)) {
-    reading.grids.set(method, (await service.explain(reading.file, method)).grid);
-  }
-  return reading.grids.get(method);
-}
-
-function place(reading) {
-  const name = NAMES[slot];
-  const pane = new Pane(name, dragMode);
-  const before = readings[slot];
-  before ? before.pane.node.replaceWith(pane.node) : at("panes").append(pane.node);
-  readings[slot] = { ...reading, name, pane };
-  at("welcome").hidden = true;
-  delete at("desk").dataset.empty;
-  pane.hang(reading.bitmap, reading.prediction.image);
-  return readings[slot];
-}
-
-function report() {
-  showFindings(at("findings"), readings);
-  showFacts(at("facts"), readings);
-  const { name, version, sha256 } = readings[0].prediction.model;
-  at("model").textContent = `${name} ${version} · ${sha256.slice(0, 8)}`;
-  at("model").hidden = false;
-  at("toolbar").hidden = false;
-  at("open-second").setAttribute("aria-pressed", String(readings.length > 1));
-}
-
-async function lay(reading) {
-  reading.pane.lay(await gridOf(reading));
-  reading.pane.fade(opacity());
-}
-
-async function open(file) {
+/** Ask one question at a time: the earlier one is dropped, and what goes wrong is shown. */
+async function ask(words, action) {
   running?.abort();
   const mine = new AbortController();
   running = mine;
   clearProblem();
   document.body.classList.add("busy");
-  say("Reading the radiograph.");
+  say(words);
   try {
-    const reading = place(await read(file, mine.signal));
-    await lay(reading);
-    report();
-    reading.pane.frame.focus({ preventScroll: true });
-    const where = `The map is hottest in the ${reading.pane.place} of the picture.`;
-    say(`Radiograph ${reading.name}. ${summary(reading.prediction)} ${where}`);
+    await action(mine.signal);
   } catch (error) {
     if (!mine.signal.aborted) showProblem(error);
   } finally {
@@ -88,79 +44,141 @@ async function open(file) {
   }
 }
 
-const intake = new Intake(at("file"), open);
+function addPane() {
+  const pane = new Pane(NAMES[panes.length], {
+    dragMode: controls.dragMode,
+    onLook: (state) => {
+      if (controls.linked()) panes.filter((other) => other !== pane).forEach((other) => other.viewport.follow(state));
+    },
+    onModel: (name) => changeModel(pane, name),
+  });
+  panes.push(pane);
+  at("panes").append(pane.node);
+  at("welcome").hidden = true;
+  delete at("desk").dataset.empty;
+  return pane;
+}
+
+function report() {
+  showWarnings(at("warnings"), panes);
+  showFindings(at("findings"), panes);
+  showFacts(at("facts"), panes);
+  const models = panes.map(({ reading }) => reading.prediction.model);
+  const names = models.map(({ name, version, sha256 }) => `${name} ${version} · ${sha256.slice(0, 8)}`);
+  at("model").textContent = [...new Set(names)].join("  |  ");
+}
+
+function fade() {
+  controls.refresh();
+  for (const pane of panes) pane.fade(controls.opacity());
+}
+
+/** Bring maps and report up to what is on the desk and chosen in the toolbar. */
+async function refresh(signal) {
+  controls.offer(panes.map(({ reading }) => reading.prediction));
+  report();
+  const maps = await Promise.all(panes.map(({ reading }) => reading.map(controls.choice(), signal)));
+  maps.forEach((map, i) => panes[i].lay(map));
+  fade();
+  report();
+}
+
+function announce(pane) {
+  say(`Radiograph ${pane.name}. ${summary(pane.reading.prediction)} ${pane.hottest}`);
+}
+
+/** Read files into the panes from `first` on. */
+function open(files, first) {
+  const from = Math.min(first, panes.length);
+  return ask("Reading the radiograph.", async (signal) => {
+    const model = panes[from]?.reading.prediction.model.name;
+    const wanted = files.slice(0, NAMES.length - from);
+    const readings = await Promise.all(wanted.map((file) => Reading.of(file, model, signal)));
+    readings.forEach((reading, i) => (panes[from + i] ?? addPane()).hang(reading));
+    await refresh(signal);
+    panes[from].frame.focus({ preventScroll: true });
+    announce(panes[from]);
+  });
+}
+
+async function changeModel(pane, name) {
+  await ask(`Reading with ${name}.`, async (signal) => {
+    pane.hang(await pane.reading.by(name, signal));
+    await refresh(signal);
+    announce(pane);
+  });
+  pane.model.value = pane.reading.prediction.model.name;
+}
+
+function changeMap() {
+  controls.refresh();
+  return ask("Drawing the map.", async (signal) => {
+    await refresh(signal);
+    say(`${panes[0].caption}. ${panes[0].hottest}`);
+  });
+}
+
+const intake = new Intake(at("file"), (files, pane) => {
+  open(files, pane ? NAMES.indexOf(pane.dataset.name) : slot);
+});
 
 function choose(into) {
   slot = into;
   intake.choose();
 }
 
-function compare() {
-  if (readings.length < 2) {
-    choose(1);
-    return;
-  }
-  readings.pop().pane.node.remove();
+function closeSecond() {
+  panes.pop().node.remove();
   slot = 0;
+  controls.offer(panes.map(({ reading }) => reading.prediction));
   report();
+  say("Radiograph B is closed.");
 }
 
-function fade() {
-  at("opacity-value").textContent = `${at("opacity").value} %`;
-  for (const { pane } of readings) pane.fade(opacity());
+async function compare() {
+  if (panes.length > 1) return closeSecond();
+  const [{ reading }] = panes;
+  const choice = await chooseComparison(reading.prediction.model.name);
+  if (choice === "file") choose(1);
+  else if (choice) compareModels(reading, choice);
 }
 
-let shown = at("opacity").value;
-
-/** Hide the map, or bring it back as it was. */
-function toggleMap() {
-  const slider = at("opacity");
-  if (slider.value !== "0") shown = slider.value;
-  slider.value = slider.value === "0" ? shown : "0";
-  fade();
+function compareModels(reading, model) {
+  return ask(`Reading with ${model}.`, async (signal) => {
+    const other = await reading.by(model, signal);
+    const pane = addPane();
+    pane.hang(other);
+    pane.viewport.follow(panes[0].viewport);
+    await refresh(signal);
+    announce(pane);
+  });
 }
 
-async function changeMethod() {
-  clearProblem();
-  try {
-    await Promise.all(readings.map(lay));
-    say(`${at("method").selectedOptions[0].text} is shown.`);
-  } catch (error) {
-    showProblem(error);
-  }
+function save() {
+  return ask("Drawing the picture.", async () => {
+    download(await snapshot(panes, controls.opacity()), "pacx.png");
+    say("The picture is saved.");
+  });
 }
 
-/** Let the browser keep a picture; nothing of the file's name goes into its name. */
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+function reset() {
+  for (const { viewport } of panes) viewport.reset();
 }
 
-async function save() {
-  try {
-    for (const { file, name } of readings) {
-      download(await service.overlay(file, at("method").value, opacity()), `pacx-${name}.png`);
-    }
-  } catch (error) {
-    showProblem(error);
-  }
-}
-
-function key(event) {
-  const typing = event.target.matches("input, select, textarea");
-  if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
-  if (event.key === "o") choose(0);
-  else if (event.key === "h" && readings.length) toggleMap();
+function toggleOutline({ target: box }) {
+  at("panes").classList.toggle(`without-${box.value}`, !box.checked);
 }
 
 at("open-first").addEventListener("click", () => choose(0));
-at("open-again").addEventListener("click", () => choose(0));
-at("open-second").addEventListener("click", compare);
-at("opacity").addEventListener("input", fade);
-at("method").addEventListener("change", changeMethod);
-at("reset").addEventListener("click", () => readings.forEach(({ pane }) => pane.viewport.reset()));
+at("open").addEventListener("click", () => choose(0));
+at("compare").addEventListener("click", compare);
 at("save").addEventListener("click", save);
-document.addEventListener("keydown", key);
+at("reset").addEventListener("click", reset);
+at("overlay").addEventListener("change", fade);
+at("opacity").addEventListener("input", fade);
+at("method").addEventListener("change", changeMap);
+at("target").addEventListener("change", changeMap);
+at("outlines").addEventListener("change", toggleOutline);
+listen();
+onLocked(askForKey);
+ask("", catalogue.load);

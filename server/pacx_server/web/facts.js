@@ -1,82 +1,101 @@
-/** What stands beside the findings: warnings, quality, anatomy, picture, model, time. */
+/** What stands beside the findings: focus, anatomy, quality, picture, model, time. */
 
-import { element } from "./element.js";
+import { element, percent } from "./element.js";
 
-function list(title, rows) {
-  const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  if (!known.length) return null;
-  const items = known.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value)),
-  );
-  return element("section", {}, element("h3", {}, title), element("dl", {}, ...items));
+const yes = (value) => (value ? "yes" : "no");
+const centimetres = (square) => `${Math.round(square / 100)} cm²`;
+const milliseconds = (time) => `${time.toFixed(0)} ms`;
+
+/** Each section: a title, where its values lie, and its rows as `[name, value of the part, text]`. */
+const SECTIONS = [
+  {
+    title: "Where the map lies",
+    part: ({ map }) => map?.focus,
+    rows: [
+      ["Heart", "heart", percent],
+      ["Lungs", "lungs", percent],
+      ["Elsewhere", "outside", percent],
+    ],
+  },
+  {
+    title: "Anatomy",
+    part: ({ reading }) => reading.prediction.anatomy,
+    rows: [
+      ["Cardiothoracic ratio", "cardiothoracic_ratio", (ratio) => ratio.toFixed(2)],
+      ["Heart", "heart_area_mm2", centimetres],
+      ["Lungs", "lung_area_mm2", centimetres],
+    ],
+  },
+  {
+    title: "Quality",
+    part: ({ reading }) => reading.prediction.quality,
+    rows: [
+      ["Frontal chest film", "is_frontal_chest", yes],
+      ["Unlike the training films", "out_of_distribution", yes],
+    ],
+  },
+  {
+    title: "Picture",
+    part: ({ reading }) => reading.prediction.image,
+    rows: [
+      ["Format", "source", (source) => source.toUpperCase()],
+      ["Modality", "modality", String],
+      ["View", "view", String],
+      ["Width", "columns", (columns) => `${columns} px`],
+      ["Height", "rows", (rows) => `${rows} px`],
+      ["Pixel spacing", "spacing_mm", ([high, wide]) => `${high.toFixed(3)} x ${wide.toFixed(3)} mm`],
+    ],
+  },
+  {
+    title: "Model",
+    part: ({ reading }) => reading.prediction.model,
+    rows: [
+      ["Name", "name", String],
+      ["Version", "version", String],
+      ["SHA-256", "sha256", (hash) => element("code", { title: hash }, `${hash.slice(0, 12)}…`)],
+      ["Engine", "engine", String],
+      ["Precision", "precision", String],
+    ],
+  },
+  {
+    title: "Time",
+    part: ({ reading }) => reading.prediction.timing_ms,
+    rows: [
+      ["Decoding", "decode", milliseconds],
+      ["Waiting", "queue", milliseconds],
+      ["Model", "inference", milliseconds],
+      ["In all", "total", milliseconds],
+    ],
+  },
+];
+
+const known = (value) => value !== null && value !== undefined;
+
+function row(parts, [name, key, text]) {
+  const values = parts.map((part) => part?.[key]);
+  if (!values.some(known)) return null;
+  const cells = values.map((value) => element("td", {}, known(value) ? text(value) : "–"));
+  return element("tr", {}, element("th", { scope: "row" }, name), ...cells);
 }
 
-function yes(value) {
-  if (value === null || value === undefined) return null;
-  return value ? "yes" : "no";
+function head(panes) {
+  const names = panes.map(({ name }) => element("th", { scope: "col" }, name));
+  return element("thead", {}, element("tr", {}, element("td", {}), ...names));
 }
 
-function warnings(list_) {
-  if (!list_.length) return null;
-  const items = list_.map(({ message }) => element("li", {}, message));
-  return element("ul", { class: "warnings", "aria-label": "Warnings" }, ...items);
+/** One table; radiographs stand beside each other, what no one knows is left out. */
+function section({ title, part, rows }, panes) {
+  const parts = panes.map(part);
+  const filled = rows.map((named) => row(parts, named)).filter(Boolean);
+  if (!filled.length) return null;
+  const caption = element("caption", {}, title);
+  const table = element("table", { class: "facts" }, caption, element("tbody", {}, ...filled));
+  if (panes.length > 1) caption.after(head(panes));
+  return table;
 }
 
-function quality(found) {
-  if (!found) return null;
-  return list("Quality", [
-    ["Frontal chest film", yes(found.is_frontal_chest)],
-    ["Unlike the training films", yes(found.out_of_distribution)],
-  ]);
-}
-
-function anatomy(found) {
-  if (!found) return null;
-  const { cardiothoracic_ratio: ratio, heart_area_mm2: heart, lung_area_mm2: lung } = found;
-  return list("Anatomy", [
-    ["Cardiothoracic ratio", ratio?.toFixed(2)],
-    ["Heart", heart && `${Math.round(heart / 100)} cm²`],
-    ["Lungs", lung && `${Math.round(lung / 100)} cm²`],
-  ]);
-}
-
-function picture({ rows, columns, modality, view, spacing_mm: spacing, source }) {
-  return list("Picture", [
-    ["Format", source?.toUpperCase()],
-    ["Modality", modality],
-    ["View", view],
-    ["Size", `${columns} x ${rows} pixels`],
-    ["Spacing", spacing ? `${spacing.map((side) => side.toFixed(3)).join(" x ")} mm` : "unknown"],
-  ]);
-}
-
-function model({ name, version, sha256, engine, precision }) {
-  return list("Model", [
-    ["Name", `${name} ${version}`],
-    ["Engine", [engine, precision].filter(Boolean).join(", ")],
-    ["SHA-256", element("code", { title: sha256 }, `${sha256.slice(0, 16)}…`)],
-  ]);
-}
-
-function timing(milliseconds) {
-  const named = { decode: "Decoding", queue: "Waiting", inference: "Model", total: "In all" };
-  const rows = Object.entries(named).map(([key, title]) => [
-    title,
-    milliseconds?.[key] === undefined ? null : `${milliseconds[key].toFixed(0)} ms`,
-  ]);
-  return list("Time", rows);
-}
-
-/** Show the facts of each reading. @param {{name: string, prediction: object}[]} readings */
-export function showFacts(container, readings) {
-  const parts = readings.flatMap(({ name, prediction }) => [
-    readings.length > 1 ? element("h2", {}, `Radiograph ${name}`) : null,
-    warnings(prediction.warnings),
-    quality(prediction.quality),
-    anatomy(prediction.anatomy),
-    picture(prediction.image),
-    timing(prediction.timing_ms),
-  ]);
-  const models = new Map(readings.map(({ prediction }) => [prediction.model.sha256, prediction.model]));
-  container.replaceChildren(...[...parts, ...[...models.values()].map(model)].filter(Boolean));
+/** Show what is known of each radiograph. @param {import("./pane.js").Pane[]} panes */
+export function showFacts(container, panes) {
+  const sections = SECTIONS.map((facts) => section(facts, panes)).filter(Boolean);
+  container.replaceChildren(...sections);
 }

@@ -36,11 +36,12 @@ export class Film {
     this.packed = new Uint32Array(this.image.data.buffer);
     this.grey = new Uint8Array(this.packed.length);
     for (let i = 0; i < this.grey.length; i += 1) this.grey[i] = this.packed[i] & 0xff;
-    bitmap.close();
   }
 
   /** Show the film through a window. */
   show(window) {
+    if (window.level === this.shown?.level && window.width === this.shown.width) return;
+    this.shown = window;
     const table = lookup(window);
     for (let i = 0; i < this.grey.length; i += 1) this.packed[i] = table[this.grey[i]];
     this.context.putImageData(this.image, 0, 0);

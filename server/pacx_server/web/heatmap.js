@@ -1,6 +1,6 @@
 /** A map on the model's grid, spread over the film bilinearly and coloured by value. */
 
-import { colours } from "./colours.js";
+import { diverging, sequential } from "./colours.js";
 
 const LONGEST_SIDE = 1024;
 
@@ -14,14 +14,16 @@ function stops(cells, pixels) {
   });
 }
 
-/** Least and greatest value of a grid. */
-export function range(grid) {
+/** What the ends of the colour scale stand for; zero is the middle of a signed one. */
+export function range({ grid, signed }) {
   const values = grid.flat();
-  return { low: Math.min(...values), high: Math.max(...values) };
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const reach = Math.max(-low, high) || 1;
+  return signed ? { low: -reach, high: reach } : { low, high };
 }
 
 /** Row and column of the greatest value, as fractions of the film's height and width. */
-export function peak(grid) {
+export function peak({ grid }) {
   const values = grid.flat();
   const index = values.indexOf(Math.max(...values));
   const width = grid[0].length;
@@ -31,24 +33,25 @@ export function peak(grid) {
   };
 }
 
-function levels(grid) {
-  const { low, high } = range(grid);
+function levels(map) {
+  const { low, high } = range(map);
   const scale = high > low ? 255 / (high - low) : 0;
-  return grid.map((row) => row.map((value) => (value - low) * scale));
+  return map.grid.map((row) => row.map((value) => (value - low) * scale));
 }
 
-function paintRow(data, offset, upperRow, lowerRow, weight, across) {
-  let at = offset;
-  for (const { lower, upper, weight: side } of across) {
-    const above = upperRow[lower] + (upperRow[upper] - upperRow[lower]) * side;
-    const below = lowerRow[lower] + (lowerRow[upper] - lowerRow[lower]) * side;
-    const level = Math.round(above + (below - above) * weight);
-    data[at] = colours[level * 3];
-    data[at + 1] = colours[level * 3 + 1];
-    data[at + 2] = colours[level * 3 + 2];
-    data[at + 3] = level;
-    at += 4;
-  }
+function mix(from, to, weight) {
+  return from + (to - from) * weight;
+}
+
+function paintRow(pixels, above, below, weight, across, colours) {
+  across.forEach(({ lower, upper, weight: side }, column) => {
+    const level = mix(mix(above[lower], above[upper], side), mix(below[lower], below[upper], side), weight);
+    pixels[column] = colours[Math.round(level)];
+  });
+}
+
+function colouring({ signed }) {
+  return signed ? diverging : sequential;
 }
 
 /**
@@ -56,29 +59,28 @@ function paintRow(data, offset, upperRow, lowerRow, weight, across) {
  * The canvas is smaller than the film and stretched over it, which moves nothing: the map is
  * linear between the centres of its cells, and both lie on the same unit square.
  */
-export function paint(canvas, grid, rows, columns) {
+export function paint(canvas, map, rows, columns) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(rows, columns));
-  canvas.width = Math.max(1, Math.round(columns * scale));
-  canvas.height = Math.max(1, Math.round(rows * scale));
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(canvas.width, canvas.height);
-  const values = levels(grid);
-  const across = stops(grid[0].length, canvas.width);
-  stops(grid.length, canvas.height).forEach(({ lower, upper, weight }, row) => {
-    const offset = row * canvas.width * 4;
-    paintRow(image.data, offset, values[lower], values[upper], weight, across);
+  const width = Math.max(1, Math.round(columns * scale));
+  const height = Math.max(1, Math.round(rows * scale));
+  const pixels = new Uint32Array(width * height);
+  const values = levels(map);
+  const across = stops(values[0].length, width);
+  stops(values.length, height).forEach(({ lower, upper, weight }, row) => {
+    const line = pixels.subarray(row * width, (row + 1) * width);
+    paintRow(line, values[lower], values[upper], weight, across, colouring(map).overlay);
   });
-  context.putImageData(image, 0, 0);
+  put(canvas, pixels, width, height);
 }
 
-/** Paint the colour scale itself, low on the left. */
-export function paintScale(canvas) {
-  canvas.width = 256;
-  canvas.height = 1;
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(256, 1);
-  for (let level = 0; level < 256; level += 1) {
-    image.data.set([...colours.subarray(level * 3, level * 3 + 3), 255], level * 4);
-  }
-  context.putImageData(image, 0, 0);
+/** Paint a map's colour scale, low on the left. */
+export function paintScale(canvas, map) {
+  put(canvas, colouring(map).legend, 256, 1);
+}
+
+function put(canvas, pixels, width, height) {
+  canvas.width = width;
+  canvas.height = height;
+  const bytes = new Uint8ClampedArray(pixels.buffer);
+  canvas.getContext("2d").putImageData(new ImageData(bytes, width, height), 0, 0);
 }

@@ -1,12 +1,15 @@
 /** How files come in: chosen, dropped or pasted. */
 
-/** Tell `take` each file that arrives; only the first of several is meant. */
+/** Tells which files arrived, and the pane they were dropped on, if any. */
 export class Intake {
-  /** @param {HTMLInputElement} input @param {(file: File) => void} take */
+  /**
+   * @param {HTMLInputElement} input
+   * @param {(files: File[], pane: ?HTMLElement) => void} take
+   */
   constructor(input, take) {
     this.input = input;
     input.addEventListener("change", () => {
-      if (input.files.length) take(input.files[0]);
+      if (input.files.length) take([...input.files], null);
       input.value = "";
     });
     document.addEventListener("dragover", (event) => this.#hover(event, true));
@@ -15,14 +18,16 @@ export class Intake {
     });
     document.addEventListener("drop", (event) => {
       this.#hover(event, false);
-      if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+      const { files } = event.dataTransfer;
+      if (files.length) take([...files], event.target.closest(".pane"));
     });
     document.addEventListener("paste", (event) => {
-      if (event.clipboardData.files.length) take(event.clipboardData.files[0]);
+      const { files } = event.clipboardData;
+      if (files.length) take([...files], null);
     });
   }
 
-  /** Let the user choose a file. */
+  /** Let the user choose. */
   choose() {
     this.input.click();
   }

@@ -1,9 +1,8 @@
-/** The server's answers. The picture is sent as a bare body, so that no file name travels. */
+/** The server's answers. Files travel without their names; a key stays in this page's memory. */
 
-const SIGNATURES = [
-  { type: "image/png", bytes: [0x89, 0x50, 0x4e, 0x47] },
-  { type: "image/jpeg", bytes: [0xff, 0xd8, 0xff] },
-];
+let key = "";
+let unlocking = null;
+let askForKey = async () => null;
 
 /** What went wrong, as the server's problem+json (RFC 9457) says it. */
 export class Problem extends Error {
@@ -16,52 +15,76 @@ export class Problem extends Error {
   }
 }
 
-/** Find the media type by content; what is neither PNG nor JPEG goes as DICOM and is checked there. */
-async function mediaType(file) {
-  const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
-  const known = SIGNATURES.find(({ bytes }) => bytes.every((byte, i) => head[i] === byte));
-  return known ? known.type : "application/dicom";
+/** @param {(refused: boolean) => Promise<?string>} ask Gets a key from the user, null for none. */
+export function onLocked(ask) {
+  askForKey = ask;
+}
+
+/** Ask for a key once, however many requests wait for it. */
+function unlock(refused) {
+  unlocking ??= askForKey(refused)
+    .then((given) => {
+      key = given || key;
+      return Boolean(given);
+    })
+    .finally(() => {
+      unlocking = null;
+    });
+  return unlocking;
 }
 
 async function problemOf(response) {
   const described = (response.headers.get("content-type") || "").includes("json");
-  const body = described ? await response.json() : { title: `HTTP ${response.status}` };
-  return new Problem(body);
+  return new Problem(described ? await response.json() : { title: `HTTP ${response.status}` });
 }
 
-async function post(path, file, accept, signal) {
-  const headers = { "content-type": await mediaType(file), accept };
-  let response;
+async function send(path, options) {
+  const headers = { accept: "application/json", ...options.headers };
+  if (key) headers.authorization = `Bearer ${key}`;
   try {
-    response = await fetch(path, { method: "POST", body: file, headers, signal });
+    return await fetch(path, { ...options, headers, cache: "no-store" });
   } catch (cause) {
     if (cause.name === "AbortError") throw cause;
     throw new Problem({ title: "The server cannot be reached", detail: "Is it still running?" });
   }
-  if (!response.ok) throw await problemOf(response);
-  return response;
 }
 
-/** Findings, facts and the attention grid of one radiograph. */
-export async function predict(file, signal) {
-  const response = await post("predict?include=attention", file, "application/json", signal);
-  return response.json();
+async function request(path, options = {}) {
+  for (;;) {
+    const used = key;
+    const response = await send(path, options);
+    if (response.ok) return response;
+    const again = response.status === 401 && (key !== used || (await unlock(used !== "")));
+    if (!again) throw await problemOf(response);
+  }
 }
 
-/** A map of one method: `{method, target, grid}`, the grid row by row. */
-export async function explain(file, method, signal) {
-  const query = new URLSearchParams({ method });
-  return (await post(`explanations?${query}`, file, "application/json", signal)).json();
+/** Send one file; the server finds out by its content what it is. */
+function post(path, query, file, options) {
+  const known = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const body = new FormData();
+  body.append("file", file, "radiograph");
+  return request(`${path}?${new URLSearchParams(known)}`, { ...options, method: "POST", body });
+}
+
+/** What is being served. */
+export async function models() {
+  return (await request("models")).json();
+}
+
+/** Findings, facts and an attention map of one radiograph. */
+export async function predict(file, model, signal) {
+  return (await post("predict", { model, include: "attention" }, file, { signal })).json();
+}
+
+/** A map: `{method, target, grid, signed, focus}`, the grid row by row. */
+export async function explain(file, { model, method, target }) {
+  return (await post("explanations", { model, method, target }, file)).json();
 }
 
 /** The windowed film alone, decoded by the server since browsers read no DICOM. */
 export async function film(file, signal) {
-  const response = await post("explanations?opacity=0&legend=false", file, "image/png", signal);
+  const headers = { accept: "image/png" };
+  const response = await post("explanations", { opacity: 0, legend: false }, file, { headers, signal });
   return createImageBitmap(await response.blob(), { colorSpaceConversion: "none" });
-}
-
-/** Film, map and legend drawn by the server, as a PNG blob at the original resolution. */
-export async function overlay(file, method, opacity) {
-  const query = new URLSearchParams({ method, opacity: String(opacity) });
-  return (await post(`explanations?${query}`, file, "image/png")).blob();
 }

@@ -13,12 +13,13 @@ const MOVES = {
   ArrowDown: [0, -1],
 };
 
-/** The state of looking at one film; tells `onView` and `onWindow` what changed. */
+/** The state of looking at one film. */
 export class Viewport {
   /**
    * @param {HTMLElement} frame What listens and clips.
    * @param {HTMLElement} stage What is moved inside it.
-   * @param {{onView: Function, onWindow: Function, dragMode: () => string}} listeners
+   * @param {object} listeners `dragMode()` is what dragging does, `onChange()` follows every change,
+   *   `onLook(state)` only what the user did here.
    */
   constructor(frame, stage, listeners) {
     Object.assign(this, { frame, stage, listeners, pointers: new Map() });
@@ -36,8 +37,13 @@ export class Viewport {
 
   /** Show the whole film through the whole window. */
   reset() {
-    this.#look({ zoom: 1, x: 0, y: 0 });
-    this.#open(WHOLE);
+    this.#set({ view: { zoom: 1, x: 0, y: 0 }, window: WHOLE });
+    this.#tell();
+  }
+
+  /** Look as another viewport does. */
+  follow({ view, window }) {
+    this.#set({ view, window });
   }
 
   /** Zoom so that the point at (x, y), from the frame's middle, stays where it is. */
@@ -57,20 +63,30 @@ export class Viewport {
     this.#open({ width: this.window.width + width, level: this.window.level + level });
   }
 
-  #look({ zoom, x, y }) {
+  #look(view) {
+    this.#set({ view, window: this.window });
+    this.#tell();
+  }
+
+  #open(window) {
+    this.#set({ view: this.view, window });
+    this.#tell();
+  }
+
+  #tell() {
+    this.listeners.onLook({ view: this.view, window: this.window });
+  }
+
+  #set({ view: { zoom, x, y }, window }) {
     const reach = { x: (this.stage.clientWidth * zoom) / 2, y: (this.stage.clientHeight * zoom) / 2 };
     this.view = {
       zoom,
       x: Math.min(Math.max(x, -reach.x), reach.x),
       y: Math.min(Math.max(y, -reach.y), reach.y),
     };
-    this.stage.style.transform = `translate(${this.view.x}px, ${this.view.y}px) scale(${zoom})`;
-    this.listeners.onView(this.view);
-  }
-
-  #open(window) {
     this.window = within(window);
-    this.listeners.onWindow(this.window);
+    this.stage.style.transform = `translate(${this.view.x}px, ${this.view.y}px) scale(${zoom})`;
+    this.listeners.onChange();
   }
 
   #wheel(event) {

@@ -1,0 +1,74 @@
+"""The audit log: who asked which model what, when, and how it ended; never about whom by name.
+
+JSON lines. A study is named by a keyed pseudonym (HMAC-SHA-256 of the file's bytes), so that two
+questions about one file can be linked by whoever holds the key, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import SecretStr
+
+from pacx.errors import SettingsError
+from pacx_server.context import RequestContext
+
+
+class AuditLog:
+    """Appends one line for every request; does nothing without a file.
+
+    Args:
+        path: Where to append, None for no audit log.
+        key: Keys the pseudonyms; None leaves them out.
+
+    Raises:
+        SettingsError: The file cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, key: SecretStr | None) -> None:
+        self._key = None if key is None else key.get_secret_value().encode()
+        self._file = None if path is None else _open(path)
+
+    @property
+    def wants_pseudonyms(self) -> bool:
+        """Whether requests should carry the pseudonym of their study."""
+        return self._file is not None and self._key is not None
+
+    def pseudonym(self, identifier: bytes) -> str | None:
+        """Name a study so that only holders of the key can link it to its identifier."""
+        if self._key is None:
+            return None
+        return hmac.new(self._key, identifier, hashlib.sha256).hexdigest()
+
+    def write(self, route: str, context: RequestContext, status: int | None) -> None:
+        """Append one request."""
+        if self._file is None:
+            return
+        entry = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "caller": context.caller,
+            "route": route,
+            "model": context.model,
+            "outcome": context.outcome,
+            "status": status,
+            "request_id": context.request_id,
+            "study": context.subject,
+        }
+        self._file.write(json.dumps(entry) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open("a", buffering=1, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError("PACX_AUDIT_LOG names a file that cannot be opened.") from error

@@ -1,0 +1,61 @@
+"""What every route needs: the service, the caller, and a chosen model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import Request
+
+from pacx_server.context import RequestContext, context_of
+from pacx_server.security import Principal
+from pacx_server.service import Service
+from pacx_server.settings import Scope
+
+_API_KEY = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of the server's.")
+_BEARER = HTTPBearer(auto_error=False, description="A key, or a token of the OIDC provider.")
+
+
+def service_of(request: Request) -> Service:
+    """The service behind the application."""
+    service: Service = request.app.state.service
+    return service
+
+
+async def _service(request: Request) -> Service:
+    return service_of(request)
+
+
+async def _context(request: Request) -> RequestContext:
+    return context_of(request.scope)
+
+
+class _Caller:
+    """Identifies the caller and checks one scope; the two schemes are there for OpenAPI."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def __call__(
+        self,
+        request: Request,
+        key: Annotated[object, Security(_API_KEY)],
+        token: Annotated[object, Security(_BEARER)],
+    ) -> Principal:
+        del key, token
+        principal = await service_of(request).authenticator.identify(request)
+        context_of(request.scope).caller = principal.name
+        principal.require(self._scope)
+        return principal
+
+
+TheService = Annotated[Service, Depends(_service)]
+Context = Annotated[RequestContext, Depends(_context)]
+MAY_PREDICT = Depends(_Caller("predict"))
+MAY_ADMINISTER = Depends(_Caller("admin"))
+PredictCaller = Annotated[Principal, MAY_PREDICT]
+ModelName = Annotated[
+    str | None,
+    Query(alias="model", max_length=64, description="Which model; without it, the default one."),
+]

@@ -1,0 +1,135 @@
+"""``pacx serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from pacx.bundle import open_bundle, resolve
+from pacx.errors import PacxError, SettingsError
+from pacx_server import logs
+from pacx_server.app import create_app
+from pacx_server.service import Service
+from pacx_server.settings import Settings
+
+KEEP_ALIVE_S = 75
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks one.")] = None,
+    bundle: Annotated[
+        list[str] | None, typer.Option(help="Name or folder of a bundle; may be repeated.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, openvino or onnxruntime.")] = None,
+) -> None:
+    """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
+    settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine)
+    settings.check_exposure()
+    for source in settings.bundles:
+        _check_bundle(source)
+    logs.configure(settings)
+    server = _Server(settings)
+    server.run()
+    if server.failure is not None:
+        raise server.failure
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but SIGTERM drains before it closes, and SIGHUP reloads the models."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.failure: PacxError | None = None
+        app = create_app(settings, self._fail)
+        self._service: Service = app.state.service
+        self._stopping: asyncio.Task[None] | None = None
+        self._chores: set[asyncio.Task[None]] = set()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=5,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
+            )
+        )
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, then say where once the models answer."""
+        del sockets
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        await super().startup()
+        self._spawn(self._announce())
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first signal, leave at once on the second."""
+        del sig, frame
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if self._stopping is not None:
+            self.should_exit = self.force_exit = True
+            return
+        self._stopping = self._loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._service.settings.drain_s):
+                await self._service.drain()
+        except TimeoutError:
+            pass
+        self.should_exit = True
+
+    def _reload(self) -> None:
+        self._spawn(self._service.catalogue.reload_all())
+
+    async def _announce(self) -> None:
+        await self._service.settled.wait()
+        if self._service.state == "ready":
+            scheme = "https" if self._service.settings.encrypted else "http"
+            typer.echo(f"PaCX viewer: {scheme}://{self._address()}/")
+
+    def _address(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _fail(self, error: PacxError) -> None:
+        self.failure = error
+        self.should_exit = True
+
+    def _spawn(self, chore: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+
+def _settings(**arguments: object) -> Settings:
+    given = {name: value for name, value in arguments.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"PACX_{where.upper()}: {first['msg']}") from error
+
+
+def _check_bundle(source: str) -> None:
+    """Refuse a damaged bundle before anything listens."""
+    try:
+        open_bundle(resolve(source))
+    except PacxError as error:
+        raise type(error)(f"{source}: {error.detail}") from error

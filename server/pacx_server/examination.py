@@ -1,0 +1,102 @@
+"""One radiograph on its way: decoded in a guarded process, then answered by a model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from pacx.errors import DeadlineExceeded
+from pacx.model import Outputs
+from pacx_server.context import RequestContext
+from pacx_server.decoding import Decoded, DecoderPool
+from pacx_server.schemas import Timing
+from pacx_server.serving import ServedModel
+from pacx_server.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examination:
+    """What a model computed for one file.
+
+    Attributes:
+        decoded: The file's pixels and facts.
+        outputs: Of the model, with a leading axis of length 1.
+        decode_s: Decoding and resizing, with the way to the process and back.
+        queue_s: Waiting for the engine.
+        inference_s: The batch that the picture was in.
+    """
+
+    decoded: Decoded
+    outputs: Outputs
+    decode_s: float
+    queue_s: float
+    inference_s: float
+
+    def timing(self, context: RequestContext) -> Timing:
+        """Where the time of the request went, milliseconds."""
+        return Timing(
+            decode=round(self.decode_s * 1000, 3),
+            queue=round(self.queue_s * 1000, 3),
+            inference=round(self.inference_s * 1000, 3),
+            total=round(context.total_s * 1000, 3),
+        )
+
+
+class Examiner:
+    """Takes files through decoding and a model."""
+
+    def __init__(self, decoders: DecoderPool, telemetry: Telemetry) -> None:
+        self._decoders = decoders
+        self._telemetry = telemetry
+
+    async def examine(
+        self,
+        data: bytes,
+        served: ServedModel,
+        context: RequestContext,
+        *,
+        deadline: float,
+        picture: bool = False,
+    ) -> Examination:
+        """Examine one file.
+
+        Args:
+            data: The file.
+            served: Who is asked.
+            context: Of the request; keeps the times.
+            deadline: On the event loop's clock.
+            picture: Also return the film for display.
+
+        Raises:
+            InputError: The file cannot be used.
+            DeadlineExceeded: There was no answer in time.
+            ServiceError: The model cannot take it now.
+            EngineError: The engine failed on this file alone.
+        """
+        key = context.caller or ""
+        started = time.perf_counter()
+        decoded = await self._decode(data, served, key, deadline, picture)
+        decode_s = time.perf_counter() - started
+        answered = await served.infer(decoded.input.pixels, key=key, deadline=deadline)
+        context.observe(queue_s=answered.queue_s, inference_s=answered.inference_s)
+        self._telemetry.queue_s.observe(answered.queue_s)
+        return Examination(
+            decoded=decoded,
+            outputs=answered.answer,
+            decode_s=decode_s,
+            queue_s=answered.queue_s,
+            inference_s=answered.inference_s,
+        )
+
+    async def _decode(
+        self, data: bytes, served: ServedModel, key: str, deadline: float, picture: bool
+    ) -> Decoded:
+        spec = served.model.spec
+        try:
+            async with asyncio.timeout_at(deadline):
+                decoded = await self._decoders.decode(data, spec, key=key, picture=picture)
+        except TimeoutError as error:
+            raise DeadlineExceeded("The file was not decoded before the deadline.") from error
+        self._telemetry.decode_s.observe(decoded.decode_s)
+        return decoded

@@ -1,0 +1,105 @@
+"""Gives every request an id, and counts and logs how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pacx_server.audit import AuditLog
+from pacx_server.context import RequestContext, open_context
+from pacx_server.middleware.connection import ClientClosed
+from pacx_server.problems import respond_to_fault
+from pacx_server.telemetry import Telemetry
+
+QUIET = ("/health", "/livez", "/readyz", "/metrics", "/static")
+"""Routes that are asked so often that their success is no news."""
+
+log = structlog.get_logger("pacx.access")
+
+
+class Observation:
+    """The outermost middleware: nothing that happens inside leaves without a trace."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request and record its outcome."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = open_context(scope)
+        answer = _Answer(send, context)
+        with structlog.contextvars.bound_contextvars(request_id=context.request_id):
+            try:
+                await self._answered(scope, receive, answer)
+            finally:
+                self._record(scope, context, answer.status)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await self._app(scope, receive, answer.send)
+        except ClientClosed:
+            answer.context.outcome = "client_closed"
+        except asyncio.CancelledError:
+            answer.context.outcome = "cancelled"
+            raise
+        except Exception:
+            log.exception("a request failed unforeseen")
+            if answer.status is None:
+                await respond_to_fault(scope)(scope, receive, answer.send)
+
+    def _record(self, scope: Scope, context: RequestContext, status: int | None) -> None:
+        route = str(getattr(scope.get("route"), "path", "none"))
+        self._telemetry.requests.labels(route, context.outcome).inc()
+        self._telemetry.request_s.labels(route).observe(context.total_s)
+        if context.outcome != "ok" or not route.startswith(QUIET):
+            self._audit.write(route, context, status)
+            _say(route, scope["method"], context, status)
+
+
+class _Answer:
+    """The way back, which adds the headers that every answer has."""
+
+    def __init__(self, send: Send, context: RequestContext) -> None:
+        self._send = send
+        self.context = context
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._label(MutableHeaders(scope=message))
+        await self._send(message)
+
+    def _label(self, headers: MutableHeaders) -> None:
+        headers["x-request-id"] = self.context.request_id
+        headers["x-total-time"] = milliseconds(self.context.total_s)
+        if self.context.queue_s is not None:
+            headers["x-queue-time"] = milliseconds(self.context.queue_s)
+        if self.context.inference_s is not None:
+            headers["x-inference-time"] = milliseconds(self.context.inference_s)
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a duration as milliseconds with one decimal."""
+    return f"{seconds * 1000:.1f}"
+
+
+def _say(route: str, method: str, context: RequestContext, status: int | None) -> None:
+    log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        outcome=context.outcome,
+        caller=context.caller,
+        model=context.model,
+        trace_id=context.trace_id,
+        duration_ms=round(context.total_s * 1000, 1),
+    )

@@ -1,0 +1,42 @@
+"""Which of several media types a caller wants (RFC 9110, section 12.5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def preferred(accept: str | None, offers: Sequence[str]) -> str:
+    """Choose the offer that the ``accept`` header likes best; the first where it likes none.
+
+    Args:
+        accept: The header's value, None where there is none.
+        offers: Media types, our own favourite first.
+    """
+    ranges = [_parse(part) for part in (accept or "").split(",") if part.strip()]
+    weighed = [(_weight(offer, ranges), -place) for place, offer in enumerate(offers)]
+    return offers[-max(weighed)[1]]
+
+
+def _parse(part: str) -> tuple[str, float]:
+    name, *parameters = [piece.strip().lower() for piece in part.split(";")]
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            return name, _number(parameter[2:])
+    return name, 1.0
+
+
+def _number(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def _weight(offer: str, ranges: Sequence[tuple[str, float]]) -> float:
+    """The weight of the most specific range that covers the offer."""
+    group = offer.partition("/")[0]
+    for name in (offer, f"{group}/*", "*/*"):
+        for candidate, weight in ranges:
+            if candidate == name:
+                return weight
+    return 0.0

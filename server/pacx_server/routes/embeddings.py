@@ -1,0 +1,148 @@
+"""``POST /embeddings``: one vector, or one vector per patch, for each radiograph."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Annotated
+
+import anyio.to_thread
+import numpy as np
+from fastapi import APIRouter, Header, Query
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pacx.embeddings import Origin
+from pacx.errors import InputError, UnusableImage
+from pacx.model import Outputs
+from pacx_server.callers import ModelName, PredictCaller, TheService
+from pacx_server.examination import Examination
+from pacx_server.intake import Visit, receive_files
+from pacx_server.negotiation import preferred
+from pacx_server.problems import describe
+from pacx_server.routes.declarations import UPLOAD_STATUSES, problems, upload_body
+from pacx_server.schemas import EmbeddingItem, EmbeddingsResponse, Pooling, Space, Timing
+
+router = APIRouter(tags=["radiographs"])
+
+JSON_TYPE = "application/json"
+NPY_TYPE = "application/x-npy"
+Outcome = Examination | InputError
+
+
+@router.post(
+    "/embeddings",
+    response_model=EmbeddingsResponse,
+    responses={
+        200: {"content": {NPY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        **problems(*UPLOAD_STATUSES),
+    },
+    openapi_extra=upload_body(many=True),
+)
+async def embed(
+    request: Request,
+    service: TheService,
+    caller: PredictCaller,
+    pooling: Annotated[
+        Pooling, Query(description="cls: the class token; mean: of all patches; tokens: all.")
+    ] = "cls",
+    space: Annotated[Space, Query(description="Which space the vectors are in.")] = "encoder",
+    model: ModelName = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    """Embeddings of one or many radiographs: parts `file` of a form, or one file as the body.
+
+    One file that cannot be used does not spoil the others: JSON carries its error at its index.
+    `application/x-npy` has no room for that and is refused with 422.
+    """
+    kind = preferred(accept, (JSON_TYPE, NPY_TYPE))
+    async with receive_files(request, service, caller, model, service.many_files) as visit:
+        outcomes = await _examine_all(visit)
+        if kind == NPY_TYPE:
+            return await anyio.to_thread.run_sync(_npy, visit, outcomes, pooling)
+        body = await anyio.to_thread.run_sync(_json, visit, outcomes, pooling, space)
+    return Response(body, media_type=JSON_TYPE)
+
+
+async def _examine_all(visit: Visit) -> list[Outcome]:
+    """Examine all files at once; only a fault of a file stays with the file."""
+    everything = await asyncio.gather(
+        *(visit.examine(index) for index in range(len(visit.upload.files))),
+        return_exceptions=True,
+    )
+    outcomes: list[Outcome] = []
+    for outcome in everything:
+        lone = len(everything) == 1
+        if isinstance(outcome, BaseException) and (lone or not isinstance(outcome, InputError)):
+            raise outcome
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _pool(outputs: Outputs, pooling: Pooling) -> NDArray[np.float32]:
+    if pooling == "cls":
+        return np.asarray(outputs.embedding[0])
+    if pooling == "mean":
+        return np.asarray(outputs.tokens[0].mean(axis=0, dtype=np.float32))
+    return np.asarray(outputs.tokens[0])
+
+
+def _json(visit: Visit, outcomes: list[Outcome], pooling: Pooling, space: Space) -> bytes:
+    answer = EmbeddingsResponse(
+        request_id=visit.context.request_id,
+        reference=visit.upload.reference,
+        model=visit.served.identity,
+        pooling=pooling,
+        space=space,
+        dimension=visit.served.model.manifest.encoder.embedding_dimension,
+        embeddings=[
+            _item(visit, index, outcome, pooling) for index, outcome in enumerate(outcomes)
+        ],
+        timing_ms=_timing(visit, outcomes),
+    )
+    return answer.model_dump_json().encode()
+
+
+def _item(visit: Visit, index: int, outcome: Outcome, pooling: Pooling) -> EmbeddingItem:
+    if isinstance(outcome, InputError):
+        error = describe(outcome, visit.context.request_id)
+        return EmbeddingItem(index=index, embedding=None, warnings=[], error=error)
+    return EmbeddingItem(
+        index=index,
+        embedding=_pool(outcome.outputs, pooling).tolist(),
+        warnings=list(outcome.decoded.warnings),
+    )
+
+
+def _timing(visit: Visit, outcomes: list[Outcome]) -> Timing:
+    """The longest time of any file in each step."""
+    times = [item.timing(visit.context) for item in outcomes if isinstance(item, Examination)]
+    return Timing(
+        decode=max((time.decode for time in times), default=0),
+        queue=max((time.queue for time in times), default=0),
+        inference=max((time.inference for time in times), default=0),
+        total=visit.context.total_s * 1000,
+    )
+
+
+def _npy(visit: Visit, outcomes: list[Outcome], pooling: Pooling) -> Response:
+    rows = []
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, InputError):
+            raise UnusableImage(f"File {index} ({outcome.code}): {outcome.detail}")
+        rows.append(_pool(outcome.outputs, pooling))
+    buffer = io.BytesIO()
+    np.save(buffer, np.stack(rows), allow_pickle=False)
+    return Response(buffer.getvalue(), headers=origin_headers(visit), media_type=NPY_TYPE)
+
+
+def origin_headers(visit: Visit) -> dict[str, str]:
+    """What made an array, beside an array that cannot say so itself."""
+    origin = Origin.of(visit.served.model)
+    return {
+        "x-model-name": origin.name,
+        "x-model-version": origin.version,
+        "x-model-sha256": origin.sha256,
+        "x-preprocessing-sha256": origin.preprocessing_sha256,
+    }

@@ -1,0 +1,50 @@
+"""The pages for people: the viewer and the interactive documentation, all from this server."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import fastapi_offline
+from fastapi import APIRouter, FastAPI
+from starlette.responses import FileResponse, HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+router = APIRouter(include_in_schema=False)
+
+WEB = Path(str(files("pacx_server"))) / "web"
+SWAGGER = Path(fastapi_offline.__file__).parent / "static"
+_DOCS = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>PaCX API</title>
+<link rel="icon" href="static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="static/docs.js"></script>
+</body>
+</html>
+"""
+
+
+@router.get("/")
+async def viewer() -> FileResponse:
+    """The viewer."""
+    return FileResponse(WEB / "index.html", headers={"cache-control": "no-cache"})
+
+
+@router.get("/docs")
+async def documentation() -> HTMLResponse:
+    """Swagger UI on this server's own OpenAPI document."""
+    return HTMLResponse(_DOCS)
+
+
+def mount(app: FastAPI) -> None:
+    """Serve the files that the pages consist of."""
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")

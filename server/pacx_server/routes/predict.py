@@ -1,0 +1,80 @@
+"""``POST /predict``: the main job."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+import anyio.to_thread
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pacx.errors import MalformedRequest
+from pacx_server.callers import ModelName, PredictCaller, TheService
+from pacx_server.examination import Examination
+from pacx_server.intake import Visit, receive_files
+from pacx_server.routes.declarations import UPLOAD_STATUSES, problems, upload_body
+from pacx_server.schemas import Attention, FindingAnswer, Include, PredictResponse
+
+router = APIRouter(tags=["radiographs"])
+
+Wanted = Annotated[
+    str,
+    Query(
+        max_length=64,
+        pattern=r"^((embedding|attention)(,(embedding|attention))*)?$",
+        description="What else is wanted, separated by commas: embedding, attention.",
+    ),
+]
+
+
+@router.post(
+    "/predict",
+    response_model=PredictResponse,
+    responses=problems(*UPLOAD_STATUSES),
+    openapi_extra=upload_body(many=False),
+)
+async def predict(
+    request: Request,
+    service: TheService,
+    caller: PredictCaller,
+    include: Wanted = "",
+    model: ModelName = None,
+) -> Response:
+    """Findings of one radiograph: a form with a part `file`, or the file itself as the body."""
+    wanted = _split(include)
+    async with receive_files(request, service, caller, model, service.one_file) as visit:
+        examination = await visit.examine()
+        body = await anyio.to_thread.run_sync(_answer, visit, examination, wanted)
+    return Response(body, media_type="application/json")
+
+
+def _split(include: str) -> frozenset[Include]:
+    known: dict[str, Include] = {name: name for name in get_args(Include)}
+    wanted = [part for part in include.split(",") if part]
+    if not known.keys() >= set(wanted):
+        raise MalformedRequest(f"include takes {', '.join(known)}.")
+    return frozenset(known[part] for part in wanted)
+
+
+def _answer(visit: Visit, examination: Examination, wanted: frozenset[Include]) -> bytes:
+    decoded = examination.decoded
+    prediction = visit.served.model.interpret(examination.outputs, decoded.input.geometry)
+    attention = Attention(method="rollout", grid=prediction.rollout.tolist())
+    answer = PredictResponse(
+        request_id=visit.context.request_id,
+        reference=visit.upload.reference,
+        model=visit.served.identity,
+        image=decoded.facts,
+        findings=[
+            FindingAnswer.model_validate(finding, from_attributes=True)
+            for finding in prediction.findings
+        ],
+        anatomy=None,
+        quality=None,
+        embedding=prediction.embedding.tolist() if "embedding" in wanted else None,
+        attention=attention if "attention" in wanted else None,
+        warnings=list(decoded.warnings),
+        timing_ms=examination.timing(visit.context),
+    )
+    return answer.model_dump_json().encode()

@@ -1,0 +1,147 @@
+"""The service behind the routes: its parts, and how it starts, drains and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from pacx.errors import NotReady, PacxError
+from pacx.reading import ReadingLimits, ReadingOptions
+from pacx_server.admission import Admission
+from pacx_server.audit import AuditLog
+from pacx_server.catalogue import Catalogue
+from pacx_server.decoder import Confinement
+from pacx_server.decoding import DecoderPool
+from pacx_server.examination import Examiner
+from pacx_server.security import Authenticator
+from pacx_server.settings import Settings
+from pacx_server.telemetry import Telemetry
+from pacx_server.uploads import FORM_OVERHEAD_BYTES, UploadLimits
+
+State = Literal["starting", "ready", "draining", "failed"]
+
+log = structlog.get_logger("pacx.service")
+
+
+class Service:
+    """Everything that lives as long as the server.
+
+    Args:
+        settings: How the server runs.
+        on_failure: Told the error where the models cannot be served at all.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_failure: Callable[[PacxError], None] = lambda error: None,  # noqa: ARG005
+    ) -> None:
+        self.settings = settings
+        self.telemetry = Telemetry()
+        self.audit = AuditLog(settings.audit_log, settings.audit_key)
+        self.authenticator = Authenticator(settings)
+        self.admission = Admission(
+            count=settings.queue_count,
+            size_bytes=settings.queue_bytes,
+            shared=settings.authenticated,
+        )
+        self.catalogue = Catalogue(settings, self.telemetry)
+        self.decoders = _decoder_pool(settings, self.telemetry)
+        self.examiner = Examiner(self.decoders, self.telemetry)
+        self.state: State = "starting"
+        self.settled = asyncio.Event()
+        self._on_failure = on_failure
+        self._starting: asyncio.Task[None] | None = None
+        self._watch()
+
+    @property
+    def one_file(self) -> UploadLimits:
+        """Limits of a request with one radiograph."""
+        return self._limits(files=1, body_bytes=self.settings.max_file_bytes + FORM_OVERHEAD_BYTES)
+
+    @property
+    def many_files(self) -> UploadLimits:
+        """Limits of a request with several radiographs."""
+        settings = self.settings
+        return self._limits(files=settings.max_files, body_bytes=settings.max_request_bytes)
+
+    def deadline(self) -> float:
+        """Until when a request whose body is complete now must be answered; the loop's clock."""
+        return asyncio.get_running_loop().time() + self.settings.deadline_s
+
+    def start(self) -> None:
+        """Load everything in the background; until then requests are answered with 503."""
+        self.admission.refusal = NotReady("The models are being loaded.", retry_after_s=1)
+        self._starting = asyncio.get_running_loop().create_task(self._start())
+
+    async def ready(self) -> bool:
+        """Whether a request would be answered now, shown by an inference."""
+        if self.state != "ready":
+            return False
+        return all([await served.healthy() for served in self.catalogue])
+
+    async def drain(self) -> None:
+        """Admit nothing new, and wait until all that was admitted has been answered."""
+        self.state = "draining"
+        self.admission.refusal = NotReady("The server is shutting down.", retry_after_s=5)
+        await self.admission.presence.wait_empty()
+
+    async def close(self) -> None:
+        """Free models and processes."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        await self.catalogue.close()
+        await self.decoders.close()
+        self.audit.close()
+
+    async def _start(self) -> None:
+        try:
+            await asyncio.gather(self.decoders.start(), self.catalogue.load())
+        except PacxError as error:
+            self.state = "failed"
+            self._on_failure(error)
+        else:
+            self._open()
+        self.settled.set()
+
+    def _open(self) -> None:
+        if self.state == "draining":
+            return
+        self.state = "ready"
+        self.admission.refusal = None
+        log.info("ready", models=[served.label for served in self.catalogue])
+
+    def _limits(self, *, files: int, body_bytes: int) -> UploadLimits:
+        return UploadLimits(
+            files=files,
+            file_bytes=self.settings.max_file_bytes,
+            body_bytes=body_bytes,
+            timeout_s=self.settings.body_timeout_s,
+        )
+
+    def _watch(self) -> None:
+        watch = self.telemetry.watch
+        depth = "Images that wait for an engine."
+        watch("pacx_queue_depth", depth, lambda: sum(served.depth for served in self.catalogue))
+        watch("pacx_inflight_bytes", "Bytes of uploads in work.", lambda: self.admission.bytes_held)
+        watch("pacx_inflight_images", "Images in work.", lambda: self.admission.images)
+
+
+def _decoder_pool(settings: Settings, telemetry: Telemetry) -> DecoderPool:
+    confinement = Confinement(
+        memory_bytes=settings.decode_memory_bytes,
+        cpu_s=settings.decode_cpu_s,
+        reading=ReadingLimits(file_bytes=settings.max_file_bytes, pixels=settings.max_pixels),
+        options=ReadingOptions(refuse_lateral=settings.refuse_lateral),
+    )
+    return DecoderPool(
+        workers=settings.decode_workers,
+        confinement=confinement,
+        deadline_s=settings.decode_deadline_s,
+        recycle_after=settings.decode_recycle_after,
+        on_replacement=lambda reason: telemetry.replacements.labels(reason).inc(),
+    )

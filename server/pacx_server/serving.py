@@ -1,0 +1,169 @@
+"""One model that is being served: its engine, its batcher, and who still uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.engines.replay import replay
+from pacx.errors import EngineUnavailable, PacxError
+from pacx.model import Model, Outputs, load
+from pacx_server.batching import LANES, Answered, Batcher, BatchLimits
+from pacx_server.presence import Presence
+from pacx_server.schemas import ModelIdentity
+from pacx_server.settings import Settings
+from pacx_server.telemetry import Telemetry
+
+Pixels = NDArray[np.float32]
+CANARY_INTERVAL_S = 5.0
+"""An inference within this time says that the engine is alive, so that probes cost nothing."""
+
+
+class ServedModel:
+    """A model behind a batcher.
+
+    Args:
+        source: Name or folder that it was loaded from.
+        model: Verified and warmed up.
+        limits: Of the batcher.
+        telemetry: Where batches are counted.
+    """
+
+    def __init__(
+        self, source: str, model: Model, limits: BatchLimits, telemetry: Telemetry
+    ) -> None:
+        self.source = source
+        self.model = model
+        self.identity = _identity(model)
+        self._telemetry = telemetry
+        self._engine = ThreadPoolExecutor(LANES + 1, thread_name_prefix="engine")
+        self._batcher: Batcher[Pixels, Outputs] = Batcher(self._run, limits, self._observe)
+        self._users = Presence()
+        self._answered_at = time.monotonic()
+
+    @property
+    def label(self) -> str:
+        """Name and version, for logs."""
+        return f"{self.identity.name}@{self.identity.version}"
+
+    @property
+    def depth(self) -> int:
+        """Images that wait for the engine."""
+        return self._batcher.depth
+
+    @property
+    def batcher(self) -> Batcher[Pixels, Outputs]:
+        """The queue in front of the engine."""
+        return self._batcher
+
+    @contextmanager
+    def lease(self) -> Iterator[ServedModel]:
+        """Keep the model alive until the block ends, even if another takes its place."""
+        with self._users.inside():
+            yield self
+
+    async def infer(self, pixels: Pixels, *, key: str, deadline: float) -> Answered[Outputs]:
+        """Answer one prepared picture, float32 ``[size, size]`` in [0, 1].
+
+        Raises:
+            QueueFull: Too much is waiting.
+            NotReady: The engine is being restarted or stopped.
+            DeadlineExceeded: There was no answer in time.
+            EngineError: The engine failed on this picture alone.
+        """
+        return await self._batcher.submit(
+            pixels, key=key, size_bytes=pixels.nbytes, deadline=deadline
+        )
+
+    async def healthy(self) -> bool:
+        """Whether the engine answered lately, or repeats the bundle's reference vectors now."""
+        if not self._batcher.alive:
+            return False
+        if time.monotonic() - self._answered_at < CANARY_INTERVAL_S:
+            return True
+        return await asyncio.get_running_loop().run_in_executor(self._engine, self._canary)
+
+    async def retire(self) -> None:
+        """Wait until nobody uses the model, then free it."""
+        await self._users.wait_empty()
+        await self._batcher.drain()
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _canary(self) -> bool:
+        try:
+            passed = replay(self.model.bundle, self.model.engine, "predict").passed
+        except PacxError:
+            return False
+        if passed:
+            self._answered_at = time.monotonic()
+        return passed
+
+    async def _run(self, batch: Sequence[Pixels]) -> Sequence[Outputs]:
+        return await asyncio.get_running_loop().run_in_executor(self._engine, self._infer, batch)
+
+    def _infer(self, batch: Sequence[Pixels]) -> list[Outputs]:
+        outputs = self.model.run(np.stack(batch))
+        return [outputs[index] for index in range(len(batch))]
+
+    def _observe(self, size: int, inference_s: float) -> None:
+        self._answered_at = time.monotonic()
+        self._telemetry.observe_batch(size, inference_s)
+
+    def _close(self) -> None:
+        self._engine.shutdown(wait=True)
+        self.model.close()
+
+
+async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> ServedModel:
+    """Load, verify and warm up a bundle, off the event loop, and start its batcher.
+
+    Raises:
+        BundleError: The bundle is missing, damaged or inconsistent.
+        EngineUnavailable: Engine or device are not there, or a graph fails its replay here.
+        ExtraMissing: The engine's package is not installed.
+    """
+    model = await asyncio.to_thread(_load, source, settings)
+    limits = BatchLimits(
+        max_batch=settings.max_batch,
+        max_wait_s=settings.max_wait_ms / 1000,
+        count=settings.queue_count,
+        size_bytes=settings.queue_bytes,
+    )
+    served = ServedModel(source, model, limits, telemetry)
+    served.batcher.start()
+    return served
+
+
+def _load(source: str, settings: Settings) -> Model:
+    model = load(
+        source,
+        engine=settings.engine,
+        precision=settings.precision,
+        device=settings.device,
+        threads=settings.engine_threads,
+    )
+    size = model.spec.size
+    try:
+        # The first call replays the bundle's reference vectors; the largest batch warms up memory.
+        model.run(np.zeros((settings.max_batch, size, size), dtype=np.float32))
+    except EngineUnavailable as error:
+        model.close()
+        raise EngineUnavailable(f"{source}: {error.detail}") from error
+    return model
+
+
+def _identity(model: Model) -> ModelIdentity:
+    return ModelIdentity(
+        name=model.manifest.name,
+        version=model.manifest.version,
+        sha256=model.sha256,
+        engine=model.engine.name,
+        precision=model.engine.precision,
+        simulated_physiology=model.manifest.simulated_physiology,
+    )
