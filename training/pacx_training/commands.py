@@ -29,6 +29,26 @@ def train() -> None:
 
 
 @app.command()
+def mae(
+    data: Data,
+    output: Output,
+    recipe: Recipe = "small",
+    initialisation: Annotated[
+        Path | None, typer.Option(help="The run folder whose encoder is the start.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of prepared films; film-cache beside the run.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Stage 1: train the encoder by masked autoencoding; called again, it goes on."""
+    from pacx_training.pretraining import pretrain
+
+    options = tuple(overrides or ())
+    pretrain(recipe, data, output, initialisation=initialisation, cache=cache, overrides=options)
+
+
+@app.command()
 def heads(
     encoder: Annotated[Path, typer.Option(help="The run folder whose encoder is frozen.")],
     data: Annotated[Path, typer.Option(help="A folder of NIH ChestX-ray14 with labels.csv.")],

@@ -55,7 +55,7 @@ class CurveWriter:
         lines = "".join(f"{','.join(row)}\n" for row in [["step", "metric", "value"], *kept])
         write_atomically(metrics, lines.encode())
         self._stream = metrics.open("a", newline="")
-        self._board = SummaryWriter(board, purge_step=resumed_step + 1)  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(board, purge_step=resumed_step + 1)
 
     def __enter__(self) -> CurveWriter:
         return self
@@ -68,19 +68,19 @@ class CurveWriter:
     ) -> None:
         """Close both files."""
         self._stream.close()
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add one point to every curve that is named."""
         for name, value in values.items():
             self._stream.write(f"{step},{name},{value!r}\n")
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
         self._stream.flush()
 
     def picture(self, step: int, name: str, picture: Tensor) -> None:
         """Show a grey picture ``[H, W]`` in [0, 1]."""
-        self._board.add_image(name, picture, step, dataformats="HW")  # type: ignore[no-untyped-call]
-        self._board.flush()  # type: ignore[no-untyped-call]
+        self._board.add_image(name, picture, step, dataformats="HW")
+        self._board.flush()
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:

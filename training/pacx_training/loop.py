@@ -37,11 +37,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from numpy.typing import NDArray
-from pacx.errors import RecipeError, TrainingError
 from pydantic import Field
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from pacx.errors import RecipeError, TrainingError
 from pacx_training.curves import CurveWriter
 from pacx_training.optimisers import adamw
 from pacx_training.recipes import RecipeSection

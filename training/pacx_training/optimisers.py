@@ -10,7 +10,6 @@ from torch import nn
 
 _BLOCK = re.compile(r"(?:^|\.)blocks\.(\d+)\.")
 _STEM = re.compile(r"(?:^|\.)(cls_token|pos_embed|patch_embed\.)")
-_DECODER = re.compile(r"(?:^|\.)(decoder|mask_token)")
 
 
 def adamw(
@@ -55,7 +54,7 @@ def _blocks(names: Iterable[str]) -> list[int]:
 
 
 def _block(name: str) -> int | None:
-    match = None if _DECODER.search(name) else _BLOCK.search(name)
+    match = _BLOCK.search(name)
     return int(match[1]) if match else None
 
 

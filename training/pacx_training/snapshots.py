@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
-from pacx.errors import CheckpointError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pacx.errors import CheckpointError
 from pacx_training.atomic import write_atomically
 from pacx_training.checkpoints import load_strictly
 

@@ -33,4 +33,4 @@ def prepared(paths: Sequence[Path], spec: PreprocessingSpec) -> Iterator[NDArray
 
 
 def _prepare(path: Path, spec: PreprocessingSpec) -> NDArray[np.float32]:
-    return prepare(read_film(path), spec).pixels
+    return prepare(read(path), spec).pixels

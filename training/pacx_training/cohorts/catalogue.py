@@ -1,0 +1,64 @@
+"""Any cohort that a command is pointed at, recognised by what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pacx.errors import CohortError
+from pacx.manifest import Source
+from pacx_training.cohorts import nih
+from pacx_training.cohorts.manifest import Cohort, read_folder, read_manifest
+
+
+class Terms(BaseModel):
+    """What a data set is; ``<manifest>.json`` beside a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    licence: str = "not stated"
+    citation: str = "not stated"
+
+
+def read_cohort(path: Path) -> tuple[Cohort, Terms]:
+    """Read a manifest, a folder of NIH films with ``labels.csv``, or any folder of images.
+
+    Args:
+        path: A CSV or Parquet file, or a folder.
+
+    Raises:
+        CohortError: There is nothing there, or it is malformed.
+    """
+    if not path.exists():
+        raise CohortError(f"There is no manifest or folder {path.name}.")
+    if path.is_file():
+        return read_manifest(path), _terms_beside(path)
+    if (path / "labels.csv").is_file():
+        cohort = nih.read_nih(path)
+        source = nih.source(cohort, "")
+        return cohort, Terms(name=source.name, licence=source.licence, citation=source.citation)
+    return read_folder(path), Terms(name=path.name)
+
+
+def source_of(cohort: Cohort, terms: Terms, use: str) -> Source:
+    """The entry of a model's provenance for the films of a cohort."""
+    return Source(
+        name=terms.name,
+        use=use,
+        films=len(cohort),
+        patients=len(set(cohort.patients.tolist())),
+        licence=terms.licence,
+        citation=terms.citation,
+    )
+
+
+def _terms_beside(manifest: Path) -> Terms:
+    path = manifest.with_suffix(".json")
+    if not path.is_file():
+        return Terms(name=manifest.stem)
+    try:
+        return Terms.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CohortError(f"{path.name} does not describe a data set.") from error
