@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 WHITE = 4095
 
@@ -38,7 +38,8 @@ def chest_pixels(
     if marked is not None:
         row, column, side = marked
         picture[row : row + side, column : column + side] = WHITE
-    return np.clip(picture, 0, WHITE).astype(np.uint16)
+    whole: NDArray[np.uint16] = np.clip(picture, 0, WHITE).astype(np.uint16)
+    return whole
 
 
 def dicom_bytes(pixels: NDArray[np.uint16], **elements: object) -> bytes:
@@ -48,23 +49,39 @@ def dicom_bytes(pixels: NDArray[np.uint16], **elements: object) -> bytes:
         pixels: uint16 ``[rows, columns]``.
         elements: DICOM keywords that are set last; None deletes an element.
     """
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    file.update(_header(pixels))
+    header = chest_header(pixels.shape)
+    header.PixelData = pixels.tobytes()
+    header["PixelData"].VR = "OW"
     for keyword, value in elements.items():
         if value is None:
-            delattr(file, keyword)
+            delattr(header, keyword)
         else:
-            setattr(file, keyword, value)
+            setattr(header, keyword, value)
+    return part10_bytes(header, ExplicitVRLittleEndian)
+
+
+def part10_bytes(header: Dataset, syntax: UID) -> bytes:
+    """A data set as a file in a transfer syntax; its pixel data is written as it is."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = UID("1.2.826.0.1.3680043.8.498.1")
+    meta.TransferSyntaxUID = syntax
+    file = FileDataset(
+        "",
+        {},
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_implicit_VR=syntax.is_implicit_VR,
+        is_little_endian=syntax.is_little_endian,
+    )
+    file.update(header)
     buffer = io.BytesIO()
     file.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def _header(pixels: NDArray[np.uint16]) -> Dataset:
+def chest_header(shape: tuple[int, ...]) -> Dataset:
+    """Everything but the pixel data: DX, PA, MONOCHROME2, 12 of 16 bits, a window over all."""
     header = Dataset()
     header.SOPClassUID = DigitalXRayImageStorageForPresentation
     header.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.1"
@@ -74,13 +91,11 @@ def _header(pixels: NDArray[np.uint16]) -> Dataset:
     header.PresentationIntentType = "FOR PRESENTATION"
     header.PhotometricInterpretation = "MONOCHROME2"
     header.SamplesPerPixel = 1
-    header.Rows, header.Columns = pixels.shape
+    header.Rows, header.Columns = shape[:2]
     header.BitsAllocated, header.BitsStored, header.HighBit = 16, 12, 11
     header.PixelRepresentation = 0
     header.PixelSpacing = [0.8, 0.8]
     header.WindowCenter, header.WindowWidth = 2048, 4096
-    header.PixelData = pixels.tobytes()
-    header["PixelData"].VR = "OW"
     return header
 
 

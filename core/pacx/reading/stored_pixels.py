@@ -76,6 +76,8 @@ def _native(file: Part10, element: Element, picture: Picture) -> Stored:
     if element.length == UNDEFINED:
         raise PixelDataCorrupt("Native pixel data must state its length.")
     _check_length(element.length, picture)
+    if element.offset + element.length > len(file.content):
+        raise Truncated("The file ends inside its pixel data.")
     dtype = np.dtype(f"{file.encoding.order}u{picture.bits_allocated // 8}")
     count = picture.nbytes // dtype.itemsize
     flat = np.frombuffer(file.content, dtype=dtype, count=count, offset=element.offset)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pacx.errors import MalformedImage, UnsupportedTransferSyntax
 
-Compression = Literal["none", "rle", "jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000", "htj2k"]
+Compression = Literal["none", "rle", "jpeg", "jpeg-ls", "jpeg-2000"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,26 @@ _SYNTAXES = (
     TransferSyntax("1.2.840.10008.1.2.4.50", "JPEG Baseline (Process 1)", "jpeg"),
     TransferSyntax("1.2.840.10008.1.2.4.51", "JPEG Extended (Process 2 and 4)", "jpeg"),
     TransferSyntax(
-        "1.2.840.10008.1.2.4.57", "JPEG Lossless, Non-Hierarchical (Process 14)", "jpeg-lossless"
+        "1.2.840.10008.1.2.4.57", "JPEG Lossless, Non-Hierarchical (Process 14)", "jpeg"
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.70",
         "JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14, Selection Value 1)",
-        "jpeg-lossless",
+        "jpeg",
     ),
     TransferSyntax("1.2.840.10008.1.2.4.80", "JPEG-LS Lossless", "jpeg-ls"),
     TransferSyntax("1.2.840.10008.1.2.4.81", "JPEG-LS Lossy (Near-Lossless)", "jpeg-ls"),
     TransferSyntax("1.2.840.10008.1.2.4.90", "JPEG 2000 (Lossless Only)", "jpeg-2000"),
     TransferSyntax("1.2.840.10008.1.2.4.91", "JPEG 2000", "jpeg-2000"),
-    TransferSyntax("1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 (Lossless Only)", "htj2k"),
+    TransferSyntax(
+        "1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 (Lossless Only)", "jpeg-2000"
+    ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.202",
         "High-Throughput JPEG 2000 with RPCL Options (Lossless Only)",
-        "htj2k",
+        "jpeg-2000",
     ),
-    TransferSyntax("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000", "htj2k"),
+    TransferSyntax("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000", "jpeg-2000"),
 )
 TRANSFER_SYNTAXES = {syntax.uid: syntax for syntax in _SYNTAXES}
 

@@ -1,0 +1,42 @@
+"""Whether a JPEG scan holds its whole picture.
+
+libjpeg fills what a damaged scan leaves out with one grey, and says so in a warning that no
+binding passes on: half a film would look like a film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.errors import PixelDataCorrupt
+
+_END_OF_IMAGE = b"\xff\xd9"
+_MORE_SCAN = bytes(range(1, 128)) * 8
+_SUSPICIOUS_PIXELS = 8
+
+Integers = NDArray[np.integer[Any]]
+
+
+def check_complete(stream: bytes, pixels: Integers, decode: Callable[[bytes], Integers]) -> None:
+    """Refuse a scan that ends before its picture does.
+
+    Only where the picture ends in one grey, it is decoded once more with other bytes behind the
+    scan. A complete scan is never read so far; one that is not changes.
+
+    Args:
+        stream: JPEG codestream with an end marker.
+        pixels: ``[rows, columns, ...]``, as decoded from it.
+        decode: The decoder.
+
+    Raises:
+        PixelDataCorrupt: The scan ends too early.
+    """
+    if np.ptp(pixels[-1, -_SUSPICIOUS_PIXELS:]) != 0:
+        return
+    end = stream.rindex(_END_OF_IMAGE)
+    if not np.array_equal(decode(stream[:end] + _MORE_SCAN + stream[end:]), pixels):
+        raise PixelDataCorrupt("The JPEG data ends before its picture does.")
