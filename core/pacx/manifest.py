@@ -82,6 +82,7 @@ class Source(_Frozen):
     patients: int | None = None
     licence: str
     citation: str
+    simulated: bool = Field(False, description="Whether it is simulated physiology.")
 
 
 class Provenance(_Frozen):

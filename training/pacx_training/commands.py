@@ -11,12 +11,17 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pacx.manifest import Interval
+    from pacx_training.anatomy_report import AnatomyReport
     from pacx_training.heads import FindingReport
 
 app = typer.Typer(no_args_is_help=True, help="Train the encoder, its teachers and its heads.")
 
 Recipe = Annotated[str, typer.Option(help="paper, small, smoke, or the path of a YAML file.")]
 Data = Annotated[list[Path], typer.Option(help="A cohort's folder or manifest; repeatable.")]
+Cohort = Annotated[Path, typer.Option("--data", help="A cohort in Symile-MIMIC's layout.")]
+Patients = Annotated[
+    Path | None, typer.Option(help="CSV of hadm_id and subject_id, such as MIMIC's admissions.")
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override one value of the recipe: key=value.")
@@ -49,6 +54,62 @@ def mae(
 
 
 @app.command()
+def labs(
+    data: Cohort,
+    output: Output,
+    recipe: Recipe = "small",
+    patients: Patients = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the teacher of laboratory values; called again, it goes on."""
+    from pacx_training.teachers.labs_training import train_labs
+
+    train_labs(recipe, data, output, tuple(overrides or ()), patients)
+
+
+@app.command()
+def ecg(
+    output: Output,
+    data: Annotated[Path | None, typer.Option(help="A cohort in Symile-MIMIC's layout.")] = None,
+    ecgfounder: Annotated[
+        Path | None, typer.Option(help="ECGFounder's checkpoint, taken as it is instead.")
+    ] = None,
+    recipe: Recipe = "small",
+    patients: Patients = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the teacher of electrocardiograms, or take ECGFounder; called again, it goes on."""
+    from pacx_training.teachers.ecg import import_ecg_teacher, train_ecg
+
+    if (data is None) == (ecgfounder is None):
+        raise typer.BadParameter("Name either --data or --ecgfounder.")
+    if ecgfounder is not None:
+        import_ecg_teacher(ecgfounder, output)
+    elif data is not None:
+        train_ecg(recipe, data, output, tuple(overrides or ()), patients)
+
+
+@app.command()
+def distill(
+    encoder: Annotated[Path, typer.Option(help="The run folder of stage 1.")],
+    data: Cohort,
+    output: Output,
+    ecg: Annotated[Path | None, typer.Option(help="The run of the ECG's teacher.")] = None,
+    labs: Annotated[Path | None, typer.Option(help="The run of the laboratory teacher.")] = None,
+    recipe: Recipe = "small",
+    patients: Patients = None,
+    overrides: Overrides = None,
+) -> None:
+    """Stage 2: teach the encoder what ECG and laboratory know; called again, it goes on."""
+    from pacx_training.distillation import distill as run_stage_2
+
+    options = tuple(overrides or ())
+    run_stage_2(
+        recipe, encoder, data, output, ecg=ecg, labs=labs, patients=patients, overrides=options
+    )
+
+
+@app.command()
 def heads(
     encoder: Annotated[Path, typer.Option(help="The run folder whose encoder is frozen.")],
     data: Annotated[Path, typer.Option(help="A folder of NIH ChestX-ray14 with labels.csv.")],
@@ -61,6 +122,22 @@ def heads(
 
     reports = train_findings(recipe, encoder, data, output, tuple(overrides or ()))
     Console().print(_table(reports))
+
+
+@app.command()
+def anatomy(
+    encoder: Annotated[Path, typer.Option(help="The run folder whose encoder is frozen.")],
+    data: Annotated[Path, typer.Option(help="outlines.json: polygons of heart and lungs.")],
+    images: Annotated[Path, typer.Option(help="The folder of the films that it names.")],
+    output: Output,
+    recipe: Recipe = "small",
+    overrides: Overrides = None,
+) -> None:
+    """Train a decoder of heart and lungs on a frozen encoder, cross-validated by patient."""
+    from pacx_training.anatomy import train_anatomy
+
+    found = train_anatomy(recipe, encoder, data, images, output, tuple(overrides or ()))
+    Console().print(_anatomy_table(found))
 
 
 def import_checkpoint(
@@ -93,6 +170,14 @@ def _table(reports: tuple[FindingReport, ...]) -> Table:
             report.validation_within,
         )
         table.add_row(report.label, str(report.training_positives), *map(_interval, areas))
+    return table
+
+
+def _anatomy_table(report: AnatomyReport) -> Table:
+    table = Table("measure", "out of fold", title=f"Anatomy on {report.films} films")
+    for name, value in report:
+        if value is not None and not isinstance(value, int | float):
+            table.add_row(name.replace("_", " "), _interval(value))
     return table
 
 

@@ -1,139 +1,201 @@
-"""The student of stage 2: an adapted encoder, its projections, and the loss of a batch."""
+"""``pacx train distill``: stage 2, from an encoder and two teachers to one that knows physiology.
+
+The run that it writes is an encoder's run as any other, ready for heads and export::
+
+    RUN/
+    ├── model.safetensors        the encoder with all updates fused, timm's keys
+    ├── adapter.safetensors      the low-rank updates alone, PEFT's names (where LoRA was used)
+    ├── projections.safetensors  the heads: cxr_to_shared.*, to_shared.<modality>.*,
+    │                            cxr_to.<modality>.*, and log_scale
+    └── retention.json           how far the features of stage 1 moved
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from pathlib import Path
 
+import numpy as np
+import safetensors.torch
 import torch
-from pydantic import Field, model_validator
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
 
-from pacx_training.encoder import VisionTransformer
-from pacx_training.lora import LoraSettings, add_lora, tune_last_blocks
-from pacx_training.objective import (
-    contrastive_loss,
-    cosine_distances,
-    gathered,
-    masked_mean,
-    mean_of_present,
-)
-from pacx_training.recipes import RecipeSection
+from pacx.errors import RecipeError
+from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx_training.atomic import write_atomically
+from pacx_training.augmentation import resized_crop, whole_boxes
+from pacx_training.cohorts.paired import PairedCohort, grey_films, read_paired
+from pacx_training.cohorts.symile_mimic import Split, SymileSplit
+from pacx_training.distortion import DistortionSettings, distorted
+from pacx_training.loop import Batch, LoopRecipe, Stage, train
+from pacx_training.lora import fused, save_adapter
+from pacx_training.provenance import extended
+from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.retention import measure_retention
+from pacx_training.runs import RunDirectory
+from pacx_training.sampling import Draws
+from pacx_training.student import MODALITIES, Modality, ObjectiveSettings, Student, TuningSettings
+from pacx_training.teachers.features import Features, ecg_features, labs_features
 
-Modality = Literal["ecg", "labs"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-SCALE_LIMITS = (1.0, 100.0)
-"""Of the inverse temperature."""
-
-
-class ObjectiveSettings(RecipeSection):
-    """Heads and weights of the loss; the defaults are the paper's."""
-
-    shared_dimension: int = Field(256, ge=1)
-    head_dropout: float = Field(0.2, ge=0, lt=1)
-    temperature: float = Field(0.07, gt=0, description="At the start; it is learnt.")
-    label_smoothing: float = Field(0.02, ge=0, lt=1)
-    contrastive_weight: float = Field(0.5, ge=0, description="lambda_C.")
-    regression_weight: float = Field(1.0, ge=0, description="lambda_R.")
+Teachers = Mapping[Modality, Features]
+_LIMITATION = "The encoder's physiology was distilled from simulated patients, not from real ones."
 
 
-class TuningSettings(RecipeSection):
-    """Which weights of the encoder are trained."""
+class DistillationRecipe(RecipeSection):
+    """Stage 2; section ``distill`` of a recipe."""
 
-    lora: LoraSettings | None = LoraSettings()
-    last_blocks: int | None = Field(None, ge=0, description="Instead of LoRA.")
+    ecg: bool = Field(True, description="Whether to learn from electrocardiograms.")
+    labs: bool = Field(True, description="Whether to learn from laboratory values.")
+    objective: ObjectiveSettings = ObjectiveSettings()
+    tuning: TuningSettings = TuningSettings()
+    augmentation: DistortionSettings = DistortionSettings()
+    loop: LoopRecipe
 
-    @model_validator(mode="after")
-    def _one(self) -> TuningSettings:
-        if (self.lora is None) == (self.last_blocks is None):
-            raise ValueError("choose either lora or last_blocks, and set the other to null")
-        return self
+    def modalities(self) -> tuple[Modality, ...]:
+        """What it learns from.
+
+        Raises:
+            RecipeError: Nothing.
+        """
+        chosen = tuple(name for name in MODALITIES if getattr(self, name))
+        if not chosen:
+            raise RecipeError("Stage 2 needs ecg, labs or both.")
+        return chosen
 
 
-class ProjectionHead(nn.Sequential):
-    """Dropout - Linear - LayerNorm; truncated normal (0.02) weights, as the authors'."""
-
-    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
-        linear = nn.Linear(inputs, outputs)
-        nn.init.trunc_normal_(linear.weight, std=0.02)
-        nn.init.zeros_(linear.bias)
-        super().__init__(nn.Dropout(dropout), linear, nn.LayerNorm(outputs))
-
-
-class Student(nn.Module):
-    """Everything that stage 2 trains; the teachers are not part of it."""
+class PairedFilms:
+    """Films of a split with what the teachers say of them; the loop's source of batches."""
 
     def __init__(
         self,
-        encoder: VisionTransformer,
-        teachers: Mapping[Modality, int],
-        objective: ObjectiveSettings,
-        tuning: TuningSettings,
+        split: SymileSplit,
+        teachers: Teachers,
+        size: int,
+        augmentation: DistortionSettings | None,
     ) -> None:
-        """Adapt ``encoder`` in place; ``teachers`` gives the width of each one's embedding."""
-        super().__init__()
-        width, shared = encoder.config.embed_dim, objective.shared_dimension
-        dropout = objective.head_dropout
-        if tuning.lora is not None:
-            add_lora(encoder, tuning.lora)
+        """Take a split; films that no teacher knows are never drawn."""
+        self._split, self._size, self._augmentation = split, size, augmentation
+        self._teachers = list(teachers.values())
+        known = np.any([features.present for features in self._teachers], axis=0)
+        self.weights = known.astype(np.float64)
+
+    def batch(self, indices: NDArray[np.int64], draws: Draws) -> Batch:
+        """Pixels, patients, and embedding and presence for each teacher, as Student wants them."""
+        films = torch.from_numpy(grey_films(self._split, indices))
+        if self._augmentation is None:
+            grey = resized_crop(films, torch.from_numpy(whole_boxes(len(films))), self._size)
         else:
-            tune_last_blocks(encoder, tuning.last_blocks or 0)
-        self.encoder = encoder
-        self.objective = objective
-        self.cxr_to_shared = ProjectionHead(width, shared, dropout)
-        self.to_shared = nn.ModuleDict(
-            {name: ProjectionHead(size, shared, dropout) for name, size in teachers.items()}
-        )
-        self.cxr_to = nn.ModuleDict(
-            {name: ProjectionHead(width, size, dropout) for name, size in teachers.items()}
-        )
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / objective.temperature)))
+            grey = distorted(films, self._size, self._augmentation, draws)
+        pixels = torch.from_numpy(normalise(grey.numpy(), PreprocessingSpec(size=self._size)))
+        said = [
+            torch.from_numpy(values[indices])
+            for features in self._teachers
+            for values in (features.embeddings, features.present)
+        ]
+        return pixels, torch.from_numpy(self._split.patients[indices]), *said
 
-    @property
-    def scale(self) -> Tensor:
-        """The inverse temperature, clamped."""
-        return self.log_scale.exp().clamp(*SCALE_LIMITS)
 
-    @property
-    def modalities(self) -> tuple[Modality, ...]:
-        """The modalities that it learns from, in the order of ``forward``'s arguments."""
-        return tuple(name for name in MODALITIES if name in self.cxr_to)
+def distill(
+    recipe_name: str,
+    encoder: Path,
+    data: Path,
+    output: Path,
+    *,
+    ecg: Path | None = None,
+    labs: Path | None = None,
+    patients: Path | None = None,
+    overrides: tuple[str, ...] = (),
+) -> None:
+    """Run stage 2, or go on with it, and write a whole run.
 
-    def forward(self, pixels: Tensor, patients: Tensor, *teachers: Tensor) -> dict[str, Tensor]:
-        """Return the loss over the films of all ranks together, and its parts.
+    Args:
+        recipe_name: A recipe's name or path.
+        encoder: Run of stage 1; it is only read.
+        data: Cohort in Symile-MIMIC's layout.
+        output: Run folder to write.
+        ecg: Run of the electrocardiogram's teacher; only its cache of features is written to.
+        labs: Run of the laboratory teacher.
+        patients: Table of admissions and patients.
+        overrides: ``key=value`` on the recipe's section ``distill``.
 
-        Args:
-            pixels: float ``[N, 3, S, S]``, normalised.
-            patients: int64 ``[N]``.
-            *teachers: For each modality the teacher's embedding ``[N, dimension]``, and bool
-                ``[N]``, False where the admission lacks it.
+    Raises:
+        RecipeError: The recipe is refused, or wants a teacher that was not given.
+        CheckpointError: A run is invalid.
+        CohortError: The cohort is.
+    """
+    recipe = read_section(recipe_name, "distill", DistillationRecipe, overrides)
+    start, run = RunDirectory(encoder), RunDirectory(output)
+    cohort = read_paired(data, patients=patients)
+    folders = _teachers(recipe, {"ecg": ecg, "labs": labs})
+    stage = distillation_stage(recipe, start, cohort, folders)
+    train(stage, recipe.loop, run)
+    if start.recipe.is_file():
+        write_atomically(run.recipe, start.recipe.read_bytes())
+    save_section(run.recipe, "distill", recipe)
+    run.save_environment()
+    limits = (_LIMITATION,) if cohort.simulated else ()
+    step = f"pacx train distill --recipe {recipe_name}"
+    told, source = start.load_provenance(), cohort.source("stage 2: the encoder's physiology")
+    run.save_provenance(extended(told, step, (source,), limits))
+    report = measure_retention(start, run, cohort.splits)
+    write_atomically(output / "retention.json", report.model_dump_json(indent=2).encode() + b"\n")
 
-        Returns:
-            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars.
-        """
-        embedding = self.encoder(pixels).cls
-        film, patients = gathered(self.cxr_to_shared(embedding)), gathered(patients)
-        parts: dict[str, Tensor] = {"scale": self.scale.detach()}
-        presents = [gathered(present) for present in teachers[1::2]]
-        for name, target, present in zip(self.modalities, teachers[0::2], presents, strict=True):
-            parts[f"contrastive_{name}"] = contrastive_loss(
-                film,
-                gathered(self.to_shared[name](target)),
-                present,
-                patients,
-                scale=self.scale,
-                smoothing=self.objective.label_smoothing,
-            )
-            distances = gathered(cosine_distances(self.cxr_to[name](embedding), target))
-            parts[f"regression_{name}"] = masked_mean(distances, present)
-        return {"loss": self._total(parts, presents), **parts}
 
-    def _total(self, parts: Mapping[str, Tensor], presents: list[Tensor]) -> Tensor:
-        def mean(kind: str) -> Tensor:
-            return mean_of_present([parts[f"{kind}_{name}"] for name in self.modalities], presents)
+def _teachers(
+    recipe: DistillationRecipe, folders: Mapping[Modality, Path | None]
+) -> dict[Modality, Path]:
+    found: dict[Modality, Path] = {}
+    for name in recipe.modalities():
+        folder = folders[name]
+        if folder is None:
+            raise RecipeError(f"The recipe learns from {name}: name the run of its teacher.")
+        found[name] = folder
+    return found
 
-        weights = self.objective
-        return weights.contrastive_weight * mean("contrastive") + (
-            weights.regression_weight * mean("regression")
-        )
+
+def distillation_stage(
+    recipe: DistillationRecipe,
+    start: RunDirectory,
+    cohort: PairedCohort,
+    teachers: Mapping[Modality, Path],
+) -> Stage:
+    """Stage 2 as the loop wants it, from a seeded start."""
+    features = {split: _features(teachers, cohort.splits[split]) for split in ("train", "val")}
+    torch.manual_seed(recipe.loop.seed)
+    student = Student(
+        start.load_encoder(),
+        {name: said.dimension for name, said in features["train"].items()},
+        recipe.objective,
+        recipe.tuning,
+    )
+    size = student.encoder.config.image_size
+
+    def source(split: Split, augmentation: DistortionSettings | None) -> PairedFilms:
+        return PairedFilms(cohort.splits[split], features[split], size, augmentation)
+
+    return Stage(
+        module=student,
+        training=source("train", recipe.augmentation),
+        validation=source("val", None) if len(cohort.splits["val"]) else None,
+        save=lambda run: save_student(student, recipe.tuning, run),
+    )
+
+
+def _features(teachers: Mapping[Modality, Path], split: SymileSplit) -> dict[Modality, Features]:
+    readers = {"ecg": ecg_features, "labs": labs_features}
+    return {name: readers[name](folder, split) for name, folder in teachers.items()}
+
+
+def save_student(student: Student, tuning: TuningSettings, run: RunDirectory) -> None:
+    """Write the fused encoder, the adapter beside it, and the heads."""
+    run.save_encoder(fused(student.encoder))
+    if tuning.lora is not None:
+        save_adapter(student.encoder, tuning.lora, run.path)
+    heads: dict[str, Tensor] = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in student.state_dict().items()
+        if not name.startswith("encoder.")
+    }
+    write_atomically(run.path / "projections.safetensors", safetensors.torch.save(heads))

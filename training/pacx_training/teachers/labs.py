@@ -11,6 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from pacx_training.objective import gathered
+
 
 class LaboratoryTeacherConfig(BaseModel):
     """The shape of a laboratory teacher."""
@@ -67,23 +69,25 @@ class LaboratoryTeacher(nn.Module):
         return reconstruction
 
 
-def hide(observed: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Draw which observed values the encoder may not see.
+def hidden_from(observed: Tensor, drawn: Tensor, share: float) -> Tensor:
+    """Choose which observed values the encoder may not see.
 
     Args:
         observed: ``[N, analytes]``, 1 where measured.
+        drawn: Uniform numbers in [0, 1), ``[N, analytes]``.
         share: Probability that an observed value is hidden.
-        generator: Source of randomness; torch's global one where None.
 
     Returns:
         bool ``[N, analytes]``, True where hidden.
     """
-    drawn = torch.rand(observed.shape, generator=generator, device=observed.device)
     return (drawn < share) & observed.bool()
 
 
 def masked_squared_error(reconstruction: Tensor, percentiles: Tensor, mask: Tensor) -> Tensor:
     """Mean squared error over the entries of a mask; 0 where it is empty.
+
+    Under several processes the entries of all of them are counted, so that the average over
+    processes is the mean over all entries.
 
     Args:
         reconstruction: ``[N, analytes]``.
@@ -92,26 +96,19 @@ def masked_squared_error(reconstruction: Tensor, percentiles: Tensor, mask: Tens
     """
     weight = mask.to(reconstruction.dtype)
     squared = (reconstruction - percentiles) ** 2 * weight
-    return squared.sum() / weight.sum().clamp(min=1)
+    return squared.sum() / gathered(weight.sum()[None]).mean().clamp(min=1e-6)
 
 
 def denoising_loss(
-    teacher: LaboratoryTeacher,
-    percentiles: Tensor,
-    observed: Tensor,
-    *,
-    share: float = 0.15,
-    generator: torch.Generator | None = None,
+    teacher: nn.Module, percentiles: Tensor, observed: Tensor, hidden: Tensor
 ) -> Tensor:
-    """Hide a share of the observed values and reconstruct all of them.
+    """Reconstruct all observed values from those that are not hidden.
 
     Args:
         teacher: The autoencoder.
         percentiles: ``[N, analytes]`` in [0, 1].
         observed: ``[N, analytes]``, 1 where measured.
-        share: Of the observed values that are hidden.
-        generator: Source of randomness; torch's global one where None.
+        hidden: bool ``[N, analytes]``, observed values that the encoder may not see.
     """
-    hidden = hide(observed, share, generator)
-    reconstruction = teacher(percentiles, observed.bool() & ~hidden)
+    reconstruction: Tensor = teacher(percentiles, observed.bool() & ~hidden)
     return masked_squared_error(reconstruction, percentiles, observed)

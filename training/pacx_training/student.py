@@ -1,0 +1,139 @@
+"""The student of stage 2: an adapted encoder, its projections, and the loss of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pacx_training.encoder import VisionTransformer
+from pacx_training.lora import LoraSettings, add_lora, tune_last_blocks
+from pacx_training.objective import (
+    contrastive_loss,
+    cosine_distances,
+    gathered,
+    masked_mean,
+    mean_of_present,
+)
+from pacx_training.recipes import RecipeSection
+
+Modality = Literal["ecg", "labs"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+SCALE_LIMITS = (1.0, 100.0)
+"""Of the inverse temperature."""
+
+
+class ObjectiveSettings(RecipeSection):
+    """Heads and weights of the loss; the defaults are the paper's."""
+
+    shared_dimension: int = Field(256, ge=1)
+    head_dropout: float = Field(0.2, ge=0, lt=1)
+    temperature: float = Field(0.07, gt=0, description="At the start; it is learnt.")
+    label_smoothing: float = Field(0.02, ge=0, lt=1)
+    contrastive_weight: float = Field(0.5, ge=0, description="lambda_C.")
+    regression_weight: float = Field(1.0, ge=0, description="lambda_R.")
+
+
+class TuningSettings(RecipeSection):
+    """Which weights of the encoder are trained."""
+
+    lora: LoraSettings | None = LoraSettings()
+    last_blocks: int | None = Field(None, ge=0, description="Instead of LoRA.")
+
+    @model_validator(mode="after")
+    def _one(self) -> TuningSettings:
+        if (self.lora is None) == (self.last_blocks is None):
+            raise ValueError("choose either lora or last_blocks, and set the other to null")
+        return self
+
+
+class ProjectionHead(nn.Sequential):
+    """Dropout - Linear - LayerNorm; truncated normal (0.02) weights, as the authors'."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        linear = nn.Linear(inputs, outputs)
+        nn.init.trunc_normal_(linear.weight, std=0.02)
+        nn.init.zeros_(linear.bias)
+        super().__init__(nn.Dropout(dropout), linear, nn.LayerNorm(outputs))
+
+
+class Student(nn.Module):
+    """Everything that stage 2 trains; the teachers are not part of it."""
+
+    def __init__(
+        self,
+        encoder: VisionTransformer,
+        teachers: Mapping[Modality, int],
+        objective: ObjectiveSettings,
+        tuning: TuningSettings,
+    ) -> None:
+        """Adapt ``encoder`` in place; ``teachers`` gives the width of each one's embedding."""
+        super().__init__()
+        width, shared = encoder.config.embed_dim, objective.shared_dimension
+        dropout = objective.head_dropout
+        if tuning.lora is not None:
+            add_lora(encoder, tuning.lora)
+        else:
+            tune_last_blocks(encoder, tuning.last_blocks or 0)
+        self.encoder = encoder
+        self.objective = objective
+        self.cxr_to_shared = ProjectionHead(width, shared, dropout)
+        self.to_shared = nn.ModuleDict(
+            {name: ProjectionHead(size, shared, dropout) for name, size in teachers.items()}
+        )
+        self.cxr_to = nn.ModuleDict(
+            {name: ProjectionHead(width, size, dropout) for name, size in teachers.items()}
+        )
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / objective.temperature)))
+
+    @property
+    def scale(self) -> Tensor:
+        """The inverse temperature, clamped."""
+        return self.log_scale.exp().clamp(*SCALE_LIMITS)
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """The modalities that it learns from, in the order of ``forward``'s arguments."""
+        return tuple(name for name in MODALITIES if name in self.cxr_to)
+
+    def forward(self, pixels: Tensor, patients: Tensor, *teachers: Tensor) -> dict[str, Tensor]:
+        """Return the loss over the films of all ranks together, and its parts.
+
+        Args:
+            pixels: float ``[N, 3, S, S]``, normalised.
+            patients: int64 ``[N]``.
+            *teachers: For each modality the teacher's embedding ``[N, dimension]``, and bool
+                ``[N]``, False where the admission lacks it.
+
+        Returns:
+            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars.
+        """
+        embedding = self.encoder(pixels).cls
+        film, patients = gathered(self.cxr_to_shared(embedding)), gathered(patients)
+        parts: dict[str, Tensor] = {"scale": self.scale.detach()}
+        presents = [gathered(present) for present in teachers[1::2]]
+        for name, target, present in zip(self.modalities, teachers[0::2], presents, strict=True):
+            parts[f"contrastive_{name}"] = contrastive_loss(
+                film,
+                gathered(self.to_shared[name](target)),
+                present,
+                patients,
+                scale=self.scale,
+                smoothing=self.objective.label_smoothing,
+            )
+            distances = gathered(cosine_distances(self.cxr_to[name](embedding), target))
+            parts[f"regression_{name}"] = masked_mean(distances, present)
+        return {"loss": self._total(parts, presents), **parts}
+
+    def _total(self, parts: Mapping[str, Tensor], presents: list[Tensor]) -> Tensor:
+        def mean(kind: str) -> Tensor:
+            return mean_of_present([parts[f"{kind}_{name}"] for name in self.modalities], presents)
+
+        weights = self.objective
+        return weights.contrastive_weight * mean("contrastive") + (
+            weights.regression_weight * mean("regression")
+        )

@@ -1,0 +1,175 @@
+"""``pacx train ecg``: an own teacher of electrocardiograms for those who have no ECGFounder.
+
+Two stretches of one record should look alike, and unlike those of other patients (CLOCS, Kiyasseh
+et al., ICML 2021): rate, rhythm, axis, conduction and the shape of every wave are what tells
+patients apart. The network is a Net1D, as ECGFounder is, with the same 1024 features.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from pacx.errors import CohortError
+from pacx.manifest import Provenance, Source
+from pacx_training.cohorts.paired import PairedCohort, read_paired
+from pacx_training.cohorts.symile_mimic import Split
+from pacx_training.loop import Batch, LoopRecipe, Stage, train
+from pacx_training.objective import contrastive_loss, gathered
+from pacx_training.provenance import extended
+from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.runs import RunDirectory
+from pacx_training.sampling import Draws
+from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
+from pacx_training.teachers.signals import Signals, filtered_signals
+from pacx_training.teachers.storage import save_teacher
+
+
+class EcgRecipe(RecipeSection):
+    """How the teacher of electrocardiograms is trained; section ``ecg`` of a recipe."""
+
+    network: Net1DConfig = Net1DConfig(
+        base_filters=32, filters=(32, 64, 128, 256, 1024), blocks=(1, 1, 2, 2, 1)
+    )
+    stretch_samples: int = Field(2500, ge=250, le=5000, description="Of a record, at 500 Hz.")
+    lead_dropout: float = Field(0.1, ge=0, lt=1, description="Share of leads that are blanked.")
+    gain: float = Field(0.1, ge=0, description="Log of a lead's gain, at most.")
+    projection: int = Field(128, ge=2, description="Width in which stretches are compared.")
+    temperature: float = Field(0.1, gt=0)
+    loop: LoopRecipe
+
+
+class EcgStep(nn.Module):
+    """One step: tell which two stretches are of one record."""
+
+    def __init__(self, teacher: Net1D, recipe: EcgRecipe) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.projection = nn.Sequential(
+            nn.Linear(teacher.dimension, teacher.dimension // 2),
+            nn.GELU(),
+            nn.Linear(teacher.dimension // 2, recipe.projection),
+        )
+        self._scale = 1 / recipe.temperature
+
+    def forward(self, first: Tensor, second: Tensor, patients: Tensor) -> dict[str, Tensor]:
+        """Return the contrastive loss over all ranks, and its share of what chance would give.
+
+        Args:
+            first: ``[N, 12, L]``.
+            second: ``[N, 12, L]``, other stretches of the same records.
+            patients: int64 ``[N]``.
+        """
+        views = self.projection(self.teacher(torch.cat([first, second])))
+        ones, twos = (gathered(half) for half in views.chunk(2))
+        everyone = gathered(patients)
+        loss = contrastive_loss(
+            ones,
+            twos,
+            torch.ones_like(everyone, dtype=torch.bool),
+            everyone,
+            scale=ones.new_tensor(self._scale),
+            smoothing=0.0,
+        )
+        chance = math.log(max(2, len(everyone)))
+        return {"loss": loss, "of_chance": loss.detach() / chance}
+
+
+class EcgSource:
+    """Filtered records of a split, two stretches of each."""
+
+    def __init__(self, signals: Signals, recipe: EcgRecipe) -> None:
+        self.weights = np.ones(len(signals.patients))
+        self._signals, self._recipe = signals, recipe
+
+    def batch(self, indices: NDArray[np.int64], draws: Draws) -> Batch:
+        """Two stretches float32 ``[rows, 12, L]`` and the patients int64 ``[rows]``."""
+        records = self._signals.records[indices].astype(np.float32)
+        first, second = (self._stretches(records, draws) for _ in range(2))
+        return first, second, torch.from_numpy(self._signals.patients[indices])
+
+    def _stretches(self, records: NDArray[np.float32], draws: Draws) -> Tensor:
+        recipe, leads = self._recipe, records.shape[1]
+        last = records.shape[2] - recipe.stretch_samples
+        starts = (draws.uniform() * (last + 1)).astype(np.int64).clip(max=last)
+        columns = starts[:, None, None] + np.arange(recipe.stretch_samples)
+        cut = np.take_along_axis(records, columns, axis=2)
+        gain = np.exp((2 * draws.uniform(leads, 1) - 1) * np.float32(recipe.gain))
+        kept = draws.uniform(leads, 1) >= recipe.lead_dropout
+        return torch.from_numpy(cut * (gain * kept))
+
+
+def train_ecg(
+    recipe_name: str,
+    data: Path,
+    output: Path,
+    overrides: tuple[str, ...] = (),
+    patients: Path | None = None,
+) -> None:
+    """Train the teacher of electrocardiograms and write its run.
+
+    Args:
+        recipe_name: A recipe's name or path.
+        data: Cohort in Symile-MIMIC's layout.
+        output: Run folder; a training that was stopped there goes on.
+        overrides: ``key=value`` on the recipe's section ``ecg``.
+        patients: Table of admissions and patients.
+
+    Raises:
+        RecipeError: The recipe is refused.
+        CohortError: The cohort is, or it has no electrocardiograms.
+    """
+    recipe = read_section(recipe_name, "ecg", EcgRecipe, overrides)
+    cohort, run = read_paired(data, patients=patients), RunDirectory(output)
+    train(ecg_stage(recipe, cohort, output / "signals"), recipe.loop, run)
+    save_section(run.recipe, "ecg", recipe)
+    run.save_environment()
+    told = Provenance(initialisation="random", sources=(), steps=())
+    source = cohort.source("the teacher of electrocardiograms")
+    run.save_provenance(extended(told, f"pacx train ecg --recipe {recipe_name}", (source,)))
+
+
+def ecg_stage(recipe: EcgRecipe, cohort: PairedCohort, cache: Path) -> Stage:
+    """The training as the loop wants it, from a seeded start; filtered records go to ``cache``."""
+    torch.manual_seed(recipe.loop.seed)
+    teacher = Net1D(recipe.network)
+
+    def source(split: Split) -> EcgSource | None:
+        signals = filtered_signals(cohort.splits[split], cache)
+        return EcgSource(signals, recipe) if len(signals.patients) else None
+
+    training = source("train")
+    if training is None:
+        raise CohortError("ecg_train.npy: there are no electrocardiograms to learn from.")
+    return Stage(
+        module=EcgStep(teacher, recipe),
+        training=training,
+        validation=source("val"),
+        save=lambda run: save_teacher(run.path, teacher, simulated=cohort.simulated),
+    )
+
+
+def import_ecg_teacher(checkpoint: Path, output: Path) -> None:
+    """Turn ECGFounder's published checkpoint into a teacher's run.
+
+    Raises:
+        CheckpointError: Not a safe checkpoint, or not ECGFounder's.
+    """
+    run = RunDirectory(output)
+    save_teacher(output, import_ecgfounder(checkpoint))
+    run.save_environment()
+    source = Source(
+        name="ECGFounder",
+        use="the teacher of electrocardiograms",
+        licence="as its publisher states",
+        citation="Li J et al. An electrocardiogram foundation model built on over 10 million "
+        "recordings. NEJM AI 2025.",
+    )
+    told = Provenance(initialisation="ECGFounder", sources=(), steps=())
+    run.save_provenance(extended(told, "pacx train ecg --ecgfounder", (source,)))
