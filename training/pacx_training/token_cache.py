@@ -1,0 +1,97 @@
+"""Tokens of many views of outlined films, computed once: the encoder is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx_training.cohorts.outlines import OutlinedFilm
+from pacx_training.cohorts.randomisation import randomise
+from pacx_training.encoder import VisionTransformer
+from pacx_training.segmentation import AnatomyConfig, film_detail
+
+BATCH = 16
+PHANTOM = -1
+"""Index of the film for every view of a phantom."""
+
+View = tuple[int, OutlinedFilm]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TokenCache:
+    """Views of films as a decoder sees them.
+
+    Attributes:
+        film: int ``[V]``, which film a view shows, or ``PHANTOM``.
+        original: bool ``[V]``, whether the view is the film itself, unchanged.
+        tokens: float16 ``[V, T, D]``.
+        detail: float16 ``[V, 1, side, side]``, see :func:`film_detail`.
+        masks: uint8 ``[V, 3, side, side]``, share of a pixel times 255.
+    """
+
+    film: NDArray[np.int64]
+    original: NDArray[np.bool_]
+    tokens: Tensor
+    detail: Tensor
+    masks: Tensor
+
+    def truth(self, rows: NDArray[np.intp]) -> Tensor:
+        """Masks ``[K, 3, side, side]`` as shares in [0, 1]."""
+        return self.masks[torch.from_numpy(rows)].float() / 255
+
+
+def views(
+    films: Sequence[OutlinedFilm], phantoms: Iterable[OutlinedFilm], count: int, seed: int
+) -> Iterator[View]:
+    """Every film as it is, then ``count`` randomised views of each, then one of every phantom."""
+    generator = np.random.default_rng(seed)
+    yield from enumerate(films)
+    for _ in range(count):
+        yield from ((index, randomise(film, generator)) for index, film in enumerate(films))
+    yield from ((PHANTOM, randomise(phantom, generator)) for phantom in phantoms)
+
+
+def cache_tokens(
+    encoder: VisionTransformer, shown: Iterator[View], config: AnatomyConfig, films: int
+) -> TokenCache:
+    """Encode views; the first ``films`` of them are the films themselves."""
+    index: list[int] = []
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    while batch := list(islice(shown, BATCH)):
+        index += [film for film, _ in batch]
+        parts.append(_encode(encoder, [view for _, view in batch], config))
+    tokens, detail, masks = (torch.cat(part) for part in zip(*parts, strict=True))
+    return TokenCache(
+        film=np.array(index),
+        original=np.arange(len(index)) < films,
+        tokens=tokens,
+        detail=detail,
+        masks=masks,
+    )
+
+
+@torch.inference_mode()
+def _encode(
+    encoder: VisionTransformer, shown: Sequence[OutlinedFilm], config: AnatomyConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    device, size = encoder.cls_token.device, encoder.config.image_size
+    pictures = np.stack([_resized(view.pixels, size) for view in shown])
+    pixels = torch.from_numpy(normalise(pictures, PreprocessingSpec(size=size))).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        tokens = encoder(pixels).tokens
+    masks = np.stack([[_resized(mask, config.side) for mask in view.masks] for view in shown])
+    levels = torch.from_numpy(np.round(masks.clip(0, 1) * 255).astype(np.uint8))
+    return tokens.half().cpu(), film_detail(pixels, config.side).half().cpu(), levels
+
+
+def _resized(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    resized = Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
