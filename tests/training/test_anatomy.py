@@ -19,7 +19,7 @@ from pacx_training.cohorts.outlines import OutlinedFilm, phantom_films, read_out
 from pacx_training.cohorts.randomisation import randomise
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.runs import RunDirectory
-from pacx_training.segmentation import dice, load_decoder
+from pacx_training.segmentation import load_decoder
 
 SQUARE = [[10.0, 20.0], [30.0, 20.0], [30.0, 60.0], [10.0, 60.0]]
 SMALL = ("views=1", "phantoms=2", "folds=3", "fitting.steps=2", "fitting.batch=2")
