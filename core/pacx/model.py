@@ -10,7 +10,7 @@ from typing import TypeAlias, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pacx.bundle import Bundle, open_bundle, resolve
+from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 from pacx.engines import Engine, open_engine
 from pacx.engines.protocol import EngineName, Precision
 from pacx.errors import EngineError, UnknownMethod
@@ -95,7 +95,16 @@ class Model:
             EngineError: The engine failed, or returned another number of rows.
             NonFiniteOutput: An output holds NaN or infinity.
         """
-        values = self.engine.run("predict", {"pixel_values": normalise(pixels, self.spec)})
+        return self.run_normalised(normalise(pixels, self.spec))
+
+    def run_normalised(self, pixel_values: NDArray[np.float32]) -> Outputs:
+        """Run the ``predict`` graph on its own input, float32 ``[N, 3, size, size]``.
+
+        Raises:
+            EngineError: The engine failed, or returned another number of rows.
+            NonFiniteOutput: An output holds NaN or infinity.
+        """
+        values = self.engine.run("predict", {"pixel_values": pixel_values})
         outputs = Outputs(
             values["embedding"],
             values["tokens"],
@@ -103,7 +112,7 @@ class Model:
             values["rollout"],
             values["last_layer"],
         )
-        if len(outputs) != len(pixels):
+        if len(outputs) != len(pixel_values):
             raise EngineError("The engine returned another number of rows than it was given.")
         return outputs
 
@@ -215,7 +224,7 @@ def load(
         EngineUnavailable: The engine or device is not there.
         ExtraMissing: The engine's package is not installed.
     """
-    opened = open_bundle(resolve(bundle))
+    opened = open_bundle(resolve(DEFAULT if bundle is None else bundle))
     return Model(
         opened,
         open_engine(opened, engine, device=device, precision=precision, threads=threads),

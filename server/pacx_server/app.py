@@ -10,11 +10,21 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from pacx.errors import PacxError
-from pacx_server import problems
+from pacx_server import openapi, problems
 from pacx_server.middleware.connection import Connection
 from pacx_server.middleware.observation import Observation
 from pacx_server.middleware.protection import Protection
-from pacx_server.routes import embeddings, explanations, health, models, pages, predict
+from pacx_server.routes import (
+    embeddings,
+    explanations,
+    health,
+    inference_protocol,
+    kserve,
+    models,
+    pages,
+    predict,
+    vertex,
+)
 from pacx_server.service import Service
 from pacx_server.settings import Settings
 
@@ -27,6 +37,8 @@ ROUTERS = (
     embeddings.router,
     explanations.router,
     models.router,
+    kserve.router,
+    inference_protocol.router,
     health.router,
 )
 
@@ -54,8 +66,10 @@ def create_app(
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
+    vertex.mount(app, service.settings)
     pages.mount(app)
     problems.install(app)
+    openapi.install(app)
     _wrap(app, service)
     return app
 

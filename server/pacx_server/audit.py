@@ -1,7 +1,8 @@
 """The audit log: who asked which model what, when, and how it ended; never about whom by name.
 
-JSON lines. A study is named by a keyed pseudonym (HMAC-SHA-256 of the file's bytes), so that two
-questions about one file can be linked by whoever holds the key, and by nobody else.
+JSON lines. A study is named by a keyed pseudonym: HMAC-SHA-256 of the hash of its Study Instance
+UID, or of the file where it has none. Whoever holds the key can find the questions about a study
+that he knows; nobody else can.
 """
 
 from __future__ import annotations
@@ -39,11 +40,9 @@ class AuditLog:
         """Whether requests should carry the pseudonym of their study."""
         return self._file is not None and self._key is not None
 
-    def pseudonym(self, identifier: bytes) -> str | None:
+    def pseudonym(self, study_sha256: str) -> str:
         """Name a study so that only holders of the key can link it to its identifier."""
-        if self._key is None:
-            return None
-        return hmac.new(self._key, identifier, hashlib.sha256).hexdigest()
+        return hmac.new(self._key or b"", study_sha256.encode(), hashlib.sha256).hexdigest()
 
     def write(self, route: str, context: RequestContext, status: int | None) -> None:
         """Append one request."""
@@ -57,7 +56,7 @@ class AuditLog:
             "outcome": context.outcome,
             "status": status,
             "request_id": context.request_id,
-            "study": context.subject,
+            "studies": context.studies,
         }
         self._file.write(json.dumps(entry) + "\n")
 

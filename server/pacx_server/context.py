@@ -27,7 +27,7 @@ class RequestContext:
         arrived: The event loop's time at the request line.
         caller: Name of the principal, once it is known.
         model: ``name@version`` of the model that was asked, once it is known.
-        subject: Pseudonym of the study, where the audit log wants one.
+        studies: Pseudonyms of the studies, where the audit log wants them.
         outcome: ``ok``, the code of the problem, or ``client_closed``.
         queue_s: Longest wait for the engine, of all images of the request.
         inference_s: Longest batch that an image of the request was in.
@@ -39,7 +39,7 @@ class RequestContext:
     arrived: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     caller: str | None = None
     model: str | None = None
-    subject: str | None = None
+    studies: list[str] = field(default_factory=list)
     outcome: str = "ok"
     queue_s: float | None = None
     inference_s: float | None = None

@@ -6,6 +6,8 @@ has been taken over by a file.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import os
 import resource
@@ -16,6 +18,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+from pydicom import dcmread
+from pydicom.tag import Tag
 
 from pacx.errors import MalformedImage, PacxError, TooComplex
 from pacx.preprocessing import PreprocessingSpec, prepare
@@ -27,6 +31,7 @@ from pacx_server.schemas import ImageFacts, WarningNote
 KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 OPEN_FILES = 64
+_STUDY = Tag(0x0020, 0x000D)
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,7 @@ class Job(BaseModel):
 
     spec: PreprocessingSpec
     picture: bool
+    study: bool = False
 
 
 class Failure(BaseModel):
@@ -70,6 +76,7 @@ class Reply(BaseModel):
     facts: ImageFacts | None = None
     warnings: tuple[WarningNote, ...] = ()
     failure: Failure | None = None
+    study_sha256: str | None = None
     decode_s: float
 
 
@@ -97,7 +104,8 @@ def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memo
     started = time.perf_counter()
     try:
         radiograph = read(data, limits=confinement.reading, options=confinement.options)
-        return _success(job, radiograph, started)
+        study = _study_sha256(data) if job.study and radiograph.source == "dicom" else None
+        return _success(job, radiograph, study, started)
     except PacxError as error:
         return _failure(error, started)
     except MemoryError:
@@ -107,7 +115,16 @@ def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memo
         return _failure(MalformedImage("The decoder cannot make sense of this file."), started)
 
 
-def _success(job: Job, radiograph: Radiograph, started: float) -> list[bytes | memoryview]:
+def _study_sha256(data: bytes) -> str | None:
+    """Hash of the Study Instance UID (0020,000D), of a file that has been read before."""
+    header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=[_STUDY])
+    uid = header.get(_STUDY)
+    return hashlib.sha256(str(uid.value).encode()).hexdigest() if uid else None
+
+
+def _success(
+    job: Job, radiograph: Radiograph, study: str | None, started: float
+) -> list[bytes | memoryview]:
     pixels = prepare(radiograph, job.spec).pixels
     parts: list[bytes | memoryview] = [np.ascontiguousarray(pixels).data.cast("B")]
     if job.picture:
@@ -122,6 +139,7 @@ def _success(job: Job, radiograph: Radiograph, started: float) -> list[bytes | m
             source=radiograph.source,
         ),
         warnings=tuple(WarningNote(code=w.code, message=w.message) for w in radiograph.warnings),
+        study_sha256=study,
         decode_s=time.perf_counter() - started,
     )
     return [reply.model_dump_json().encode(), *parts]

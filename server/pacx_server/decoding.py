@@ -45,6 +45,7 @@ class Decoded:
         facts: What is known about the image.
         warnings: What a reader should know about it.
         decode_s: Inside the process.
+        study_sha256: Hash of the study's identifier, where it was asked for and there is one.
     """
 
     input: ModelInput
@@ -52,6 +53,7 @@ class Decoded:
     facts: ImageFacts
     warnings: tuple[WarningNote, ...]
     decode_s: float
+    study_sha256: str | None
 
 
 class _Worker:
@@ -150,7 +152,13 @@ class DecoderPool:
         return sorted(worker.pid for worker in self._all if worker.pid is not None)
 
     async def decode(
-        self, data: bytes, spec: PreprocessingSpec, *, key: str = "", picture: bool = False
+        self,
+        data: bytes,
+        spec: PreprocessingSpec,
+        *,
+        key: str = "",
+        picture: bool = False,
+        study: bool = False,
     ) -> Decoded:
         """Decode one file; cancelling it ends the process that works on it.
 
@@ -162,11 +170,12 @@ class DecoderPool:
             spec: How the model wants its input.
             key: The caller; callers take turns.
             picture: Also return the picture for display.
+            study: Also return the hash of the study's identifier.
 
         Raises:
             InputError: The file cannot be used, takes too long, or crashes the decoder.
         """
-        job = Job(spec=spec, picture=picture)
+        job = Job(spec=spec, picture=picture, study=study)
         try:
             return await self._attempt(job, data, key)
         except (EOFError, OSError):
@@ -272,6 +281,7 @@ def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) 
         facts=facts,
         warnings=reply.warnings,
         decode_s=reply.decode_s,
+        study_sha256=reply.study_sha256,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from dataclasses import dataclass
 
 from pacx.errors import DeadlineExceeded
 from pacx.model import Outputs
+from pacx_server.audit import AuditLog
 from pacx_server.context import RequestContext
 from pacx_server.decoding import Decoded, DecoderPool
 from pacx_server.schemas import Timing
@@ -46,8 +48,9 @@ class Examination:
 class Examiner:
     """Takes files through decoding and a model."""
 
-    def __init__(self, decoders: DecoderPool, telemetry: Telemetry) -> None:
+    def __init__(self, decoders: DecoderPool, telemetry: Telemetry, audit: AuditLog) -> None:
         self._decoders = decoders
+        self._audit = audit
         self._telemetry = telemetry
 
     async def examine(
@@ -77,6 +80,9 @@ class Examiner:
         key = context.caller or ""
         started = time.perf_counter()
         decoded = await self._decode(data, served, key, deadline, picture)
+        if self._audit.wants_pseudonyms:
+            digest = decoded.study_sha256 or hashlib.sha256(data).hexdigest()
+            context.studies.append(self._audit.pseudonym(digest))
         decode_s = time.perf_counter() - started
         answered = await served.infer(decoded.input.pixels, key=key, deadline=deadline)
         context.observe(queue_s=answered.queue_s, inference_s=answered.inference_s)
@@ -95,7 +101,9 @@ class Examiner:
         spec = served.model.spec
         try:
             async with asyncio.timeout_at(deadline):
-                decoded = await self._decoders.decode(data, spec, key=key, picture=picture)
+                decoded = await self._decoders.decode(
+                    data, spec, key=key, picture=picture, study=self._audit.wants_pseudonyms
+                )
         except TimeoutError as error:
             raise DeadlineExceeded("The file was not decoded before the deadline.") from error
         self._telemetry.decode_s.observe(decoded.decode_s)

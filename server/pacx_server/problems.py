@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -31,7 +32,11 @@ def describe(error: PacxError, request_id: str) -> Problem:
 def respond(problem: Problem, scope: Scope, headers: dict[str, str] | None = None) -> Response:
     """Turn a problem into an answer and remember it as the request's outcome."""
     context_of(scope).outcome = problem.code
-    body = problem.model_dump_json().encode()
+    members = problem.model_dump()
+    if scope["path"].startswith(("/v1/", "/v2/")):
+        # KServe's protocols put the reason there; RFC 9457, section 3.2, allows more members.
+        members["error"] = problem.detail
+    body = json.dumps(members).encode()
     return Response(body, problem.status, headers, media_type=MEDIA_TYPE)
 
 

@@ -1,15 +1,16 @@
-"""Who is calling, and what they may do: API keys by header, compared in constant time."""
+"""Who is calling, and what they may do: API keys, compared in constant time, or bearer tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
 from pacx.errors import Forbidden, Unauthenticated
-from pacx_server.settings import SCOPES, ApiKey, Scope, Settings
+from pacx_server.settings import SCOPES, ApiKey, Scope
 
 LONGEST_CREDENTIAL = 8192
 
@@ -41,28 +42,45 @@ class Principal:
 ANYBODY = Principal(name="anonymous", scopes=frozenset(SCOPES))
 
 
-class Authenticator:
-    """Turns a request's credentials into a principal."""
+class Verifier(Protocol):
+    """Knows another kind of bearer token than our own keys."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._keys = settings.api_keys
-        self._open = not settings.authenticated
+    async def verify(self, token: str) -> Principal:
+        """Turn a token into a caller, or raise ``Unauthenticated``."""
+        ...
+
+
+class Authenticator:
+    """Turns a request's credentials into a principal.
+
+    Args:
+        keys: Callers that are let in by key.
+        verifier: Of bearer tokens, where there is one.
+    """
+
+    def __init__(self, keys: tuple[ApiKey, ...], verifier: Verifier | None) -> None:
+        self._keys = keys
+        self._verifier = verifier
 
     async def identify(self, connection: HTTPConnection) -> Principal:
-        """Find out who is calling.
+        """Find out who is calling; without keys and verifier, anybody may do everything.
 
         Raises:
             Unauthenticated: There is no credential, or it is not valid.
+            NotReady: The identity provider cannot be reached.
         """
-        if self._open:
+        if not self._keys and self._verifier is None:
             return ANYBODY
         credential = _credential(connection)
         key = self._matching_key(credential)
-        if key is None:
+        if key is not None:
+            return Principal(
+                name=key.name, scopes=frozenset(key.scopes), images_per_minute=key.images_per_minute
+            )
+        # A JWT has three parts (RFC 7515, section 3.1); nothing else is worth the provider's time.
+        if self._verifier is None or credential.count(".") != 2:
             raise Unauthenticated("The key or token is not valid.")
-        return Principal(
-            name=key.name, scopes=frozenset(key.scopes), images_per_minute=key.images_per_minute
-        )
+        return await self._verifier.verify(credential)
 
     def _matching_key(self, credential: str) -> ApiKey | None:
         digest = hashlib.sha256(credential.encode()).hexdigest()

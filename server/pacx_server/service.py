@@ -16,6 +16,7 @@ from pacx_server.catalogue import Catalogue
 from pacx_server.decoder import Confinement
 from pacx_server.decoding import DecoderPool
 from pacx_server.examination import Examiner
+from pacx_server.oidc import TokenVerifier
 from pacx_server.security import Authenticator
 from pacx_server.settings import Settings
 from pacx_server.telemetry import Telemetry
@@ -42,7 +43,8 @@ class Service:
         self.settings = settings
         self.telemetry = Telemetry()
         self.audit = AuditLog(settings.audit_log, settings.audit_key)
-        self.authenticator = Authenticator(settings)
+        verifier = None if settings.oidc is None else TokenVerifier(settings.oidc)
+        self.authenticator = Authenticator(settings.api_keys, verifier)
         self.admission = Admission(
             count=settings.queue_count,
             size_bytes=settings.queue_bytes,
@@ -50,7 +52,7 @@ class Service:
         )
         self.catalogue = Catalogue(settings, self.telemetry)
         self.decoders = _decoder_pool(settings, self.telemetry)
-        self.examiner = Examiner(self.decoders, self.telemetry)
+        self.examiner = Examiner(self.decoders, self.telemetry, self.audit)
         self.state: State = "starting"
         self.settled = asyncio.Event()
         self._on_failure = on_failure
@@ -100,7 +102,9 @@ class Service:
 
     async def _start(self) -> None:
         try:
-            await asyncio.gather(self.decoders.start(), self.catalogue.load())
+            # One after the other: decoders are forked from a process without threads or secrets.
+            await self.decoders.start()
+            await self.catalogue.load()
         except PacxError as error:
             self.state = "failed"
             self._on_failure(error)

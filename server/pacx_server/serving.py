@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pacx.engines.replay import replay
 from pacx.errors import EngineUnavailable, PacxError
 from pacx.model import Model, Outputs, load
+from pacx.preprocessing import normalise
 from pacx_server.batching import LANES, Answered, Batcher, BatchLimits
 from pacx_server.presence import Presence
 from pacx_server.schemas import ModelIdentity
@@ -69,7 +70,12 @@ class ServedModel:
             yield self
 
     async def infer(self, pixels: Pixels, *, key: str, deadline: float) -> Answered[Outputs]:
-        """Answer one prepared picture, float32 ``[size, size]`` in [0, 1].
+        """Answer one picture.
+
+        Args:
+            pixels: float32 ``[size, size]`` in [0, 1], or already normalised ``[3, size, size]``.
+            key: The caller.
+            deadline: On the event loop's clock.
 
         Raises:
             QueueFull: Too much is waiting.
@@ -108,8 +114,13 @@ class ServedModel:
         return await asyncio.get_running_loop().run_in_executor(self._engine, self._infer, batch)
 
     def _infer(self, batch: Sequence[Pixels]) -> list[Outputs]:
-        outputs = self.model.run(np.stack(batch))
+        outputs = self.model.run_normalised(np.stack([self._values(item) for item in batch]))
         return [outputs[index] for index in range(len(batch))]
+
+    def _values(self, picture: Pixels) -> Pixels:
+        if picture.ndim == 3:
+            return picture
+        return np.asarray(normalise(picture[np.newaxis], self.model.spec)[0])
 
     def _observe(self, size: int, inference_s: float) -> None:
         self._answered_at = time.monotonic()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,6 +20,7 @@ from pydantic_settings import (
 from pacx.engines.protocol import Precision
 from pacx.errors import SettingsError
 
+HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./:\-]*$")]
 Scope = Literal["predict", "evaluate", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MEBIBYTE = 2**20
@@ -44,7 +46,13 @@ class OidcIssuer(BaseModel):
 
     issuer: str = Field(description="Must equal the token's `iss`.")
     audience: str = Field(description="Must be in the token's `aud`.")
-    jwks_url: str = Field(description="Where the provider publishes its signing keys.")
+    jwks_url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(
+        description="Where the provider publishes its signing keys."
+    )
+    images_per_minute: int | None = Field(None, ge=1, description="Quota of each caller.")
+    refresh_cooldown_s: float = Field(
+        30, ge=0, description="Least time between two fetches of keys that unknown tokens cause."
+    )
 
 
 class Settings(BaseSettings):
@@ -105,6 +113,11 @@ class Settings(BaseSettings):
         (), description="Origins that browsers may call from, separated by commas."
     )
 
+    predict_route: HttpPath | None = Field(
+        None, description="Another address of the default model in KServe V1's format."
+    )
+    health_route: HttpPath | None = Field(None, description="Another address of /health/ready.")
+
     audit_log: Path | None = Field(None, description="JSON lines: who asked what, when.")
     audit_key: SecretStr | None = Field(
         None, description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256)."
@@ -132,7 +145,8 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over `pacx.toml`."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, toml, _VertexSource(settings_cls)
 
     @property
     def authenticated(self) -> bool:
@@ -157,6 +171,26 @@ class Settings(BaseSettings):
                 "PACX_API_KEYS or PACX_OIDC, or PACX_TLS_CERTIFICATE and PACX_TLS_KEY, or say "
                 "PACX_ALLOW_UNAUTHENTICATED=1."
             )
+
+
+class _VertexSource(PydanticBaseSettingsSource):
+    """What Vertex AI tells its custom containers: port and routes."""
+
+    VARIABLES: ClassVar = {
+        "port": "AIP_HTTP_PORT",
+        "predict_route": "AIP_PREDICT_ROUTE",
+        "health_route": "AIP_HEALTH_ROUTE",
+    }
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
+        """The variable of one field, where there is one."""
+        del field
+        return os.environ.get(self.VARIABLES.get(field_name, "")), field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        """All variables that are set."""
+        found = {field: os.environ.get(name) for field, name in self.VARIABLES.items()}
+        return {field: value for field, value in found.items() if value is not None}
 
 
 def _is_loopback(host: str) -> bool:

@@ -67,13 +67,22 @@ def check_headers(headers: Headers, limits: UploadLimits) -> int:
         EmptyBody: The declared length is 0.
         TooLarge: The declared length is over the limit.
     """
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Send the body without a content coding.")
+    check_coding(headers)
     if media_type(headers) not in (*RAW_TYPES, FORM_TYPE):
         raise UnsupportedMediaType(
             f"Send one of {', '.join(RAW_TYPES)}, or {FORM_TYPE} with a part named file."
         )
     return check_length(headers, limits.body_bytes)
+
+
+def check_coding(headers: Headers) -> None:
+    """Refuse compressed bodies, which could be bombs.
+
+    Raises:
+        UnsupportedMediaType: There is a content coding.
+    """
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body without a content coding.")
 
 
 def check_length(headers: Headers, limit_bytes: int) -> int:
@@ -118,7 +127,7 @@ async def read_upload(
             upload = await _read_form(request.headers, body, limits)
         else:
             upload = Upload(files=(b"".join([chunk async for chunk in body]),), reference=None)
-    _check_files(upload.files, limits)
+    check_files(upload.files, limits)
     return upload
 
 
@@ -200,7 +209,16 @@ def _reference(form: FormData) -> str | None:
     return reference
 
 
-def _check_files(files: tuple[bytes, ...], limits: UploadLimits) -> None:
+def check_files(files: tuple[bytes, ...], limits: UploadLimits) -> None:
+    """Refuse files for their number or length.
+
+    Raises:
+        EmptyBody: There is one file, without a byte.
+        MalformedRequest: There are too many.
+        TooLarge: One is too long.
+    """
+    if len(files) > limits.files:
+        raise MalformedRequest(f"A request may have at most {limits.files} files.")
     if len(files) == 1 and not files[0]:
         raise EmptyBody("The file is empty.")
     if any(len(file) > limits.file_bytes for file in files):

@@ -1,8 +1,8 @@
 """A real bundle that is small enough to be made by a test, and whose answers can be foreseen.
 
 Its encoder has no blocks: a token is the mean brightness of its patch, the rollout is that map,
-and the one finding grows with the brightness of the whole film. On films that are brighter than
-``POISON_BRIGHTNESS`` a logit is the logarithm of a negative number: a true NaN out of a true engine.
+and its findings follow the brightness of the whole film. On films that are brighter than
+``POISON_BRIGHTNESS`` a logit is the logarithm of a negative number: a true NaN of a true engine.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def reference_pictures() -> Array:
 
 
 def _graph(work: int) -> onnx.ModelProto:
-    constants = {
+    constants: dict[str, NDArray[np.generic]] = {
         "mean": np.float32(SPEC.mean[0]).reshape(1, 1, 1, 1),
         "std": np.float32(SPEC.std[0]).reshape(1, 1, 1, 1),
         "one": np.array([1], np.int64),

@@ -27,6 +27,7 @@ _REASONS = {
     503: "Busy, starting or stopping; retry-after says when to come back.",
     504: "No answer before the deadline.",
 }
+BINARY_CONTENT: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 UPLOAD_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503, 504)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import Annotated
 
@@ -14,28 +13,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pacx.embeddings import Origin
-from pacx.errors import InputError, UnusableImage
+from pacx.errors import InputError
 from pacx.model import Outputs
 from pacx_server.callers import ModelName, PredictCaller, TheService
 from pacx_server.examination import Examination
-from pacx_server.intake import Visit, receive_files
+from pacx_server.intake import Outcome, Visit, all_usable, receive_files
 from pacx_server.negotiation import preferred
 from pacx_server.problems import describe
-from pacx_server.routes.declarations import UPLOAD_STATUSES, problems, upload_body
+from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, problems, upload_body
 from pacx_server.schemas import EmbeddingItem, EmbeddingsResponse, Pooling, Space, Timing
 
 router = APIRouter(tags=["radiographs"])
 
 JSON_TYPE = "application/json"
 NPY_TYPE = "application/x-npy"
-Outcome = Examination | InputError
 
 
 @router.post(
     "/embeddings",
     response_model=EmbeddingsResponse,
     responses={
-        200: {"content": {NPY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        200: {"content": {NPY_TYPE: BINARY_CONTENT}},
         **problems(*UPLOAD_STATUSES),
     },
     openapi_extra=upload_body(many=True),
@@ -58,26 +56,11 @@ async def embed(
     """
     kind = preferred(accept, (JSON_TYPE, NPY_TYPE))
     async with receive_files(request, service, caller, model, service.many_files) as visit:
-        outcomes = await _examine_all(visit)
+        outcomes = await visit.examine_all()
         if kind == NPY_TYPE:
             return await anyio.to_thread.run_sync(_npy, visit, outcomes, pooling)
         body = await anyio.to_thread.run_sync(_json, visit, outcomes, pooling, space)
     return Response(body, media_type=JSON_TYPE)
-
-
-async def _examine_all(visit: Visit) -> list[Outcome]:
-    """Examine all files at once; only a fault of a file stays with the file."""
-    everything = await asyncio.gather(
-        *(visit.examine(index) for index in range(len(visit.upload.files))),
-        return_exceptions=True,
-    )
-    outcomes: list[Outcome] = []
-    for outcome in everything:
-        lone = len(everything) == 1
-        if isinstance(outcome, BaseException) and (lone or not isinstance(outcome, InputError)):
-            raise outcome
-        outcomes.append(outcome)
-    return outcomes
 
 
 def _pool(outputs: Outputs, pooling: Pooling) -> NDArray[np.float32]:
@@ -127,11 +110,7 @@ def _timing(visit: Visit, outcomes: list[Outcome]) -> Timing:
 
 
 def _npy(visit: Visit, outcomes: list[Outcome], pooling: Pooling) -> Response:
-    rows = []
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, InputError):
-            raise UnusableImage(f"File {index} ({outcome.code}): {outcome.detail}")
-        rows.append(_pool(outcome.outputs, pooling))
+    rows = [_pool(examination.outputs, pooling) for examination in all_usable(outcomes)]
     buffer = io.BytesIO()
     np.save(buffer, np.stack(rows), allow_pickle=False)
     return Response(buffer.getvalue(), headers=origin_headers(visit), media_type=NPY_TYPE)

@@ -18,21 +18,20 @@ from pacx_server.examination import Examination
 from pacx_server.intake import Visit, receive_files
 from pacx_server.negotiation import preferred
 from pacx_server.rendering import render_overlay
-from pacx_server.routes.declarations import UPLOAD_STATUSES, problems, upload_body
+from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, problems, upload_body
 from pacx_server.routes.embeddings import JSON_TYPE, NPY_TYPE, origin_headers
 from pacx_server.schemas import ExplanationResponse
 
 router = APIRouter(tags=["radiographs"])
 
 PNG_TYPE = "image/png"
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.post(
     "/explanations",
     response_model=ExplanationResponse,
     responses={
-        200: {"content": {PNG_TYPE: _BINARY, NPY_TYPE: _BINARY}},
+        200: {"content": {PNG_TYPE: BINARY_CONTENT, NPY_TYPE: BINARY_CONTENT}},
         **problems(*UPLOAD_STATUSES),
     },
     openapi_extra=upload_body(many=False),

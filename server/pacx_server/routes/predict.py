@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from pacx.errors import MalformedRequest
 from pacx_server.callers import ModelName, PredictCaller, TheService
+from pacx_server.description import describe_examination
 from pacx_server.examination import Examination
 from pacx_server.intake import Visit, receive_files
 from pacx_server.routes.declarations import UPLOAD_STATUSES, problems, upload_body
-from pacx_server.schemas import Attention, FindingAnswer, Include, PredictResponse
+from pacx_server.schemas import Include, PredictResponse
 
 router = APIRouter(tags=["radiographs"])
 
@@ -58,23 +59,18 @@ def _split(include: str) -> frozenset[Include]:
 
 
 def _answer(visit: Visit, examination: Examination, wanted: frozenset[Include]) -> bytes:
-    decoded = examination.decoded
-    prediction = visit.served.model.interpret(examination.outputs, decoded.input.geometry)
-    attention = Attention(method="rollout", grid=prediction.rollout.tolist())
+    described = describe_examination(visit.served.model, examination, wanted)
     answer = PredictResponse(
         request_id=visit.context.request_id,
         reference=visit.upload.reference,
         model=visit.served.identity,
-        image=decoded.facts,
-        findings=[
-            FindingAnswer.model_validate(finding, from_attributes=True)
-            for finding in prediction.findings
-        ],
+        image=described.image,
+        findings=described.findings,
         anatomy=None,
         quality=None,
-        embedding=prediction.embedding.tolist() if "embedding" in wanted else None,
-        attention=attention if "attention" in wanted else None,
-        warnings=list(decoded.warnings),
+        embedding=described.embedding,
+        attention=described.attention,
+        warnings=described.warnings,
         timing_ms=examination.timing(visit.context),
     )
     return answer.model_dump_json().encode()

@@ -44,12 +44,16 @@ async function ask(words, action) {
   }
 }
 
+/** Let the other film be looked at as this one is. */
+function lead(pane, state) {
+  if (!controls.linked()) return;
+  for (const other of panes) if (other !== pane) other.viewport.follow(state);
+}
+
 function addPane() {
   const pane = new Pane(NAMES[panes.length], {
     dragMode: controls.dragMode,
-    onLook: (state) => {
-      if (controls.linked()) panes.filter((other) => other !== pane).forEach((other) => other.viewport.follow(state));
-    },
+    onLook: (state) => lead(pane, state),
     onModel: (name) => changeModel(pane, name),
   });
   panes.push(pane);

@@ -4,9 +4,9 @@ const NAMESPACE = "http://www.w3.org/2000/svg";
 
 /** What can be shown or hidden, and the parts of an answer's `anatomy` that belong to it. */
 export const OUTLINES = [
-  { name: "heart", title: "Heart", part: "contours", keys: ["heart"] },
-  { name: "lungs", title: "Lungs", part: "contours", keys: ["right_lung", "left_lung"] },
-  { name: "ratio", title: "Ratio lines", part: "lines", keys: ["heart", "thorax"] },
+  { name: "heart", part: "contours", keys: ["heart"] },
+  { name: "lungs", part: "contours", keys: ["right_lung", "left_lung"] },
+  { name: "ratio", part: "lines", keys: ["heart", "thorax"] },
 ];
 
 /**

@@ -5,7 +5,7 @@ import { nextMethod, press, stepOpacity } from "./controls.js";
 const at = (id) => document.getElementById(id);
 
 /** The control that must be visible for a key to act, and what the key does. */
-const KEYS = {
+export const KEYS = {
   o: ["open", () => press("open")],
   c: ["compare", () => press("compare")],
   s: ["save", () => press("save")],

@@ -1,0 +1,44 @@
+"""The OpenAPI document: what FastAPI derives, and what it cannot see in raw bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from pacx_server.schemas import PredictionRequest, Problem
+from pacx_server.tensors import InferRequest
+
+_REFERENCE = "#/components/schemas/{model}"
+_UNUSED = ("HTTPValidationError", "ValidationError")
+
+
+def install(app: FastAPI) -> None:
+    """Let the application serve the complete document, made once."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Make the document; every body that the server reads by itself is declared in it."""
+    document: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+    )
+    models = [(model, "validation") for model in (InferRequest, PredictionRequest, Problem)]
+    _, definitions = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
+    schemas = document["components"]["schemas"]
+    for name, schema in definitions["$defs"].items():
+        schemas.setdefault(name, schema)
+    for name in _UNUSED:
+        schemas.pop(name, None)
+    return document

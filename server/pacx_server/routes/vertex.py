@@ -1,0 +1,27 @@
+"""The routes that Vertex AI chooses for a custom container, besides our own."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pacx_server.callers import PredictCaller, TheService
+from pacx_server.routes.health import ready
+from pacx_server.routes.kserve import predict_instances
+from pacx_server.settings import Settings
+
+
+async def predict(request: Request, service: TheService, caller: PredictCaller) -> Response:
+    """The default model, in KServe V1's format."""
+    return await predict_instances(request, service, caller, None)
+
+
+def mount(app: FastAPI, settings: Settings) -> None:
+    """Add what the settings name; the addresses are the operator's, so OpenAPI leaves them out."""
+    router = APIRouter(include_in_schema=False)
+    if settings.predict_route is not None:
+        router.add_api_route(settings.predict_route, predict, methods=["POST"])
+    if settings.health_route is not None:
+        router.add_api_route(settings.health_route, ready, methods=["GET"])
+    app.include_router(router)
