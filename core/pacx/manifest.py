@@ -61,7 +61,9 @@ class FindingSpec(_Frozen):
     temperature: float = Field(1.0, gt=0, description="Fitted on held-out predictions.")
     calibrated: bool = Field(description="Whether the temperature was fitted.")
     simulated: bool = Field(description="Whether the labels came from simulated physiology.")
-    training_positives: int = Field(ge=1, description="Positive films the head was trained on.")
+    training_positives: int | None = Field(
+        None, ge=1, description="Positive films the head was trained on; null where not known."
+    )
     validation_auroc: Interval | None = Field(None, description="Reported once, on held-out films.")
 
 

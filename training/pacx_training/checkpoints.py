@@ -1,25 +1,31 @@
-"""Weights from elsewhere: timm, facebookresearch/mae, the authors' stage 1, DINOv2.
+"""Weights from elsewhere: timm, facebookresearch/mae, DINOv2 and the authors' checkpoints.
 
-Pickles are read with ``weights_only=True``, so that no checkpoint can run code.
+Pickles are read with ``weights_only=True``, so that no checkpoint can run code; besides tensors
+and plain values only ``argparse.Namespace``, which Lightning stores, is allowed.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
 import safetensors.torch
 import torch
-from pacx.errors import CheckpointError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pacx.errors import CheckpointError
 from pacx_training.encoder import EncoderConfig, VisionTransformer
+from pacx_training.fusion import fuse_adapter
 from pacx_training.positions import resize_positions, sincos_positions
+
+AUTHORS_STAGE_2_EPS = 1e-5
+"""PyTorch's default, which the authors' stage 2 runs with; stage 1 and all others have 1e-6."""
 
 HEAD_WIDTH = 64
 """Width of an attention head in every ViT that timm names; state dicts do not record it."""
@@ -35,8 +41,9 @@ _UNREADABLE = (
     struct.error,
 )
 _NESTED = ("state_dict", "model", "model_state_dict")
-_PREFIXES = ("module.", "model.", "backbone.", "encoder.")
-_NOT_ENCODER = re.compile(r"^(decoder_|mask_token|head\.|fc_norm\.|head_drop|rope)")
+_STAGE_2 = "cxr_encoder."
+_PREFIXES = ("module.", _STAGE_2, "model.", "backbone.", "encoder.")
+_NOT_ENCODER = re.compile(r"^(decoder|mask_token|head\.|fc_norm\.|head_drop|rope)")
 _FROM_HUGGING_FACE = (
     (re.compile(r"^embeddings\.patch_embeddings\.projection\."), "patch_embed.proj."),
     (re.compile(r"^embeddings\.position_embeddings$"), "pos_embed"),
@@ -56,26 +63,41 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: Missing, damaged, or a pickle that asks for more than tensors.
     """
-    if not path.is_file():
-        raise CheckpointError("There is no such checkpoint file.")
-    try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
-        return _tensors(torch.load(path, map_location="cpu", weights_only=True))
-    except _UNREADABLE as error:
-        raise CheckpointError(
-            "The checkpoint is damaged or holds more than tensors; "
-            "save the plain state dict, best as safetensors."
-        ) from error
-
-
-def _tensors(content: object) -> dict[str, Tensor]:
+    content = _read(path)
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping):
         raise CheckpointError("The checkpoint holds no state dict.")
     return {str(k): value for k, value in content.items() if isinstance(value, Tensor)}
+
+
+def read_hyper_parameters(path: Path) -> dict[str, object]:
+    """What Lightning recorded of a model's arguments; empty where it recorded nothing.
+
+    Raises:
+        CheckpointError: As :func:`read_tensors`.
+    """
+    content = _read(path)
+    told = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    if isinstance(told, Namespace):
+        told = vars(told)
+    return {str(key): value for key, value in told.items()} if isinstance(told, Mapping) else {}
+
+
+def _read(path: Path) -> object:
+    if not path.is_file():
+        raise CheckpointError("There is no such checkpoint file.")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise CheckpointError(
+            "The checkpoint is damaged or holds more than tensors; "
+            "save the plain state dict, best as safetensors."
+        ) from error
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -97,23 +119,33 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     module.load_state_dict(dict(tensors), strict=True)
 
 
-def import_encoder(path: Path, *, layer_norm_eps: float = 1e-6) -> VisionTransformer:
+def import_encoder(
+    path: Path, *, layer_norm_eps: float | None = None, lora_alpha: float = 16.0
+) -> VisionTransformer:
     """Read an encoder from any layout that this module knows, recognised by its keys.
 
     Args:
-        path: timm, facebookresearch/mae (decoder and head are left out), a Lightning checkpoint
-            of the authors' stage 1, or DINOv2 in Hugging Face's or its own naming.
-        layer_norm_eps: 1e-6, or 1e-5 to reproduce the authors' stage-2 encoders.
+        path: timm, facebookresearch/mae, DINOv2 in Hugging Face's or its own naming, or a
+            Lightning checkpoint of the authors: stage 1 (``model.*``), stage 2
+            (``cxr_encoder.*``, with PEFT's updates or merged) or classification
+            (``model.backbone.*``). Decoders, heads and teachers are left out.
+        layer_norm_eps: None: 1e-5 for ``cxr_encoder.*``, 1e-6 for all else. The authors' merged
+            stage 2 under plain names cannot be told from stage 1: say 1e-5.
+        lora_alpha: LoRA's numerator, where there are updates.
 
     Raises:
         CheckpointError: The file cannot be read or does not fit.
     """
-    tensors = _encoder_names(read_tensors(path))
-    if any(key.endswith("ls1.gamma") for key in tensors):
+    tensors = read_tensors(path)
+    stage_2 = {k: value for k, value in tensors.items() if k.startswith(_STAGE_2)}
+    if stage_2:
+        tensors = fuse_adapter(stage_2, alpha=lora_alpha)
+    named = _encoder_names(tensors)
+    if any(key.endswith("ls1.gamma") for key in named):
         return import_dinov2(path)
-    config = _infer_config(tensors).model_copy(update={"layer_norm_eps": layer_norm_eps})
-    encoder = VisionTransformer(config)
-    load_strictly(encoder, tensors)
+    eps = layer_norm_eps or (AUTHORS_STAGE_2_EPS if stage_2 else 1e-6)
+    encoder = VisionTransformer(_infer_config(named).model_copy(update={"layer_norm_eps": eps}))
+    load_strictly(encoder, named)
     return encoder
 
 
