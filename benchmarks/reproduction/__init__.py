@@ -1,0 +1,1 @@
+"""The paper's claims on simulated patients: every stage, every ablation, then probes."""
