@@ -56,7 +56,7 @@ def test_a_run_gets_a_decoder_a_report_and_a_story(
     found = train_anatomy("small", encoder, data / "outlines.json", data, output.path, SMALL)
     decoder = load_decoder(output)
     assert decoder is not None
-    assert decoder.config.side == 32
+    assert decoder.config.side == 16
     assert found.films == 6
     assert found.ratio_films + found.ratio_missing == 5
     assert json.loads((output.path / "anatomy-report.json").read_text())["films"] == 6

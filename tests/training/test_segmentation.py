@@ -29,8 +29,8 @@ def test_a_decoder_finds_what_its_tokens_say() -> None:
     coarse = torch.rand((48, 3, 4, 4), generator=generator) > 0.5
     masks = coarse.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
     tokens = coarse.float().flatten(2).transpose(1, 2).repeat(1, 1, 4)
-    detail = torch.zeros((48, 1, 16, 16))
-    recipe = FittingRecipe(steps=150, batch=16, lr=1e-2, token_dropout=0.0)
+    detail = torch.zeros((48, 1, 32, 32))
+    recipe = FittingRecipe(steps=80, batch=8, lr=2e-2, token_dropout=0.0)
     decoder = fit_decoder(CONFIG, tokens[:40], detail[:40], masks[:40].byte() * 255, recipe)
     with torch.inference_mode():
         found = decoder(tokens[40:], detail[40:]) > 0
@@ -38,7 +38,7 @@ def test_a_decoder_finds_what_its_tokens_say() -> None:
 
 
 def test_fitting_repeats_bit_for_bit() -> None:
-    tokens, detail = torch.randn(8, 16, 12), torch.randn(8, 1, 16, 16)
+    tokens, detail = torch.randn(8, 16, 12), torch.randn(8, 1, 32, 32)
     masks = (torch.rand(8, 3, 16, 16) * 255).byte()
     recipe = FittingRecipe(steps=3, batch=4)
     first, second = (fit_decoder(CONFIG, tokens, detail, masks, recipe) for _ in range(2))
@@ -52,9 +52,9 @@ def test_a_perfect_answer_costs_nothing_and_its_opposite_much() -> None:
     assert segmentation_loss((0.5 - masks) * 60, masks) > 10
 
 
-def test_detail_is_the_film_at_the_masks_resolution() -> None:
+def test_detail_is_the_film_at_twice_the_masks_resolution() -> None:
     pixels = torch.arange(32.0).repeat(1, 3, 32, 1)
-    assert torch.equal(film_detail(pixels, 16)[0, 0, 0], torch.arange(16) * 2 + 0.5)
+    assert torch.equal(film_detail(pixels, 8)[0, 0, 0], torch.arange(16) * 2 + 0.5)
 
 
 def test_dice_of_known_overlaps() -> None:
@@ -69,13 +69,13 @@ def test_a_run_keeps_its_decoder(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     assert load_decoder(run) is None
     recipe = FittingRecipe(steps=1, batch=1)
-    zeros = torch.zeros(1, 16, 12), torch.zeros(1, 1, 16, 16)
+    zeros = torch.zeros(1, 16, 12), torch.zeros(1, 1, 32, 32)
     decoder = fit_decoder(CONFIG, *zeros, torch.zeros(1, 3, 16, 16).byte(), recipe)
     save_decoder(run, decoder)
     loaded = load_decoder(run)
     assert loaded is not None
     assert loaded.config == CONFIG
-    tokens, detail = torch.randn(2, 16, 12), torch.randn(2, 1, 16, 16)
+    tokens, detail = torch.randn(2, 16, 12), torch.randn(2, 1, 32, 32)
     assert torch.equal(loaded(tokens, detail), decoder(tokens, detail))
 
 

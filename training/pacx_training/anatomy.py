@@ -37,7 +37,7 @@ class AnatomyRecipe(RecipeSection):
     views: int = Field(16, ge=1, description="Randomised views of every outlined film.")
     phantoms: int = Field(500, ge=0, description="Phantom films with exact masks.")
     folds: int = Field(5, ge=2, description="Patient-grouped folds of the cross-validation.")
-    widths: tuple[int, ...] = Field((96, 64, 32, 16), min_length=2)
+    widths: tuple[int, ...] = Field((64, 32, 16), min_length=2)
     detail: int = Field(8, ge=1, description="Channels that the film itself gives.")
     fitting: FittingRecipe = FittingRecipe()
     seed: int = 0

@@ -1,7 +1,8 @@
 """The anatomy decoder: tokens of a frozen encoder and the film itself -> heart and lungs.
 
 A small sibling of the paper's segmentation head (convolution, then transposed convolutions on
-the patch grid). The tokens know what is where; the film, at half resolution, knows the borders.
+the patch grid). The tokens know what is where; the film itself, at twice the masks' resolution,
+knows the borders.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class AnatomyConfig(BaseModel):
     embed_dim: int = Field(ge=1, description="Width of a token.")
     grid: int = Field(ge=1, description="Tokens on a side.")
     widths: tuple[int, ...] = Field(
-        (96, 64, 32, 16), min_length=2, description="Channels, each at twice the resolution."
+        (64, 32, 16), min_length=2, description="Channels, each at twice the resolution."
     )
     detail: int = Field(8, ge=1, description="Channels that the film itself gives.")
 
@@ -54,18 +55,19 @@ class AnatomyDecoder(nn.Module):
     def __init__(self, config: AnatomyConfig) -> None:
         super().__init__()
         self.config = config
-        self.reduce = nn.Conv2d(config.embed_dim, config.widths[0], 3, padding=1)
+        self.reduce = nn.Conv2d(config.embed_dim, config.widths[0], 1)
+        self.mix = nn.Conv2d(config.widths[0], config.widths[0], 3, padding=1)
         self.ups = nn.ModuleList(_Upsampling(*pair) for pair in pairwise(config.widths))
-        self.detail = nn.Conv2d(1, config.detail, 3, padding=1)
+        self.detail = nn.Conv2d(1, config.detail, 4, stride=2, padding=1)
         joint = config.widths[-1] + config.detail
         self.refine = nn.Conv2d(joint, config.widths[-1], 3, padding=1)
         self.masks = nn.Conv2d(config.widths[-1], len(STRUCTURES), 1)
 
     def forward(self, tokens: Tensor, detail: Tensor) -> Tensor:
-        """Decode a batch; ``detail`` is ``[N, 1, side, side]``."""
+        """Decode a batch; ``detail`` is ``[N, 1, 2 side, 2 side]``."""
         grid = self.config.grid
         features = tokens.transpose(1, 2).reshape(-1, self.config.embed_dim, grid, grid)
-        features = functional.gelu(self.reduce(features))
+        features = functional.gelu(self.mix(functional.gelu(self.reduce(features))))
         for up in self.ups:
             features = up(features)
         borders = functional.gelu(self.detail(detail))
@@ -91,13 +93,13 @@ def film_detail(pixel_values: Tensor, side: int) -> Tensor:
 
     Args:
         pixel_values: Normalised, ``[N, 3, S, S]``.
-        side: Of the masks, a divisor of ``S``.
+        side: Of the masks; twice as much is a divisor of ``S``.
 
     Returns:
-        ``[N, 1, side, side]``.
+        ``[N, 1, 2 side, 2 side]``.
     """
     grey = pixel_values.mean(dim=1, keepdim=True)
-    return functional.avg_pool2d(grey, pixel_values.shape[-1] // side)
+    return functional.avg_pool2d(grey, pixel_values.shape[-1] // (2 * side))
 
 
 class FittingRecipe(RecipeSection):
@@ -133,7 +135,7 @@ def fit_decoder(
     Args:
         config: Its shape.
         tokens: ``[N, T, D]``, any float type.
-        detail: ``[N, 1, side, side]``, see :func:`film_detail`.
+        detail: ``[N, 1, 2 side, 2 side]``, see :func:`film_detail`.
         masks: uint8 ``[N, 3, side, side]``, share of a pixel times 255.
         recipe: How.
 

@@ -33,7 +33,7 @@ class TokenCache:
         film: int ``[V]``, which film a view shows, or ``PHANTOM``.
         original: bool ``[V]``, whether the view is the film itself, unchanged.
         tokens: float16 ``[V, T, D]``.
-        detail: float16 ``[V, 1, side, side]``, see :func:`film_detail`.
+        detail: float16 ``[V, 1, 2 side, 2 side]``, see :func:`film_detail`.
         masks: uint8 ``[V, 3, side, side]``, share of a pixel times 255.
     """
 
