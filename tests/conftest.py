@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from tests.live_server import running
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 
 REPOSITORY = Path(__file__).parents[1]
-START_TIMEOUT_S = 120
 
 
 @pytest.fixture(scope="session")
@@ -35,39 +31,27 @@ def phantom_dicom() -> bytes:
     return dicom_bytes(chest_pixels())
 
 
+class Serving(Protocol):
+    """Starts a server process with settings of its own."""
+
+    def __call__(self, **settings: str) -> AbstractContextManager[str]:
+        """Serve while the context lasts; ``PACX_*`` settings in, the address out."""
+
+
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    """For tests that need a real server process with other settings than ``server_url`` has."""
+
+    @contextmanager
+    def serve(**settings: str) -> Iterator[str]:
+        with running(tmp_path_factory.mktemp("server"), settings) as server:
+            yield server.url
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def server_url(serving: Serving) -> Iterator[str]:
     """Address of a real server process with the bundled model, ready to answer."""
-    port = _free_port()
-    log = tmp_path_factory.mktemp("server") / "log"
-    environment = os.environ | {"PACX_HOST": "127.0.0.1", "PACX_PORT": str(port)}
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pacx", "serve"], env=environment, stdout=sink, stderr=sink
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_ready(address, process, log)
+    with serving() as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{address}/health/ready"):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    pytest.fail(f"the server did not become ready:\n{log.read_text()}")
