@@ -11,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -75,14 +74,18 @@ def nested_sequences(depth: int, *, closed: bool = True) -> bytes:
     return part10(head * depth + (tail * depth if closed else b""))
 
 
-@cache
 def deflate_bomb(inflated_bytes: int = 512_000_000) -> bytes:
     """A deflated data set of one huge element full of zeros."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     head = element(0x00091010, b"OB", b"", inflated_bytes)
-    parts, block = [compressor.compress(head)], bytes(1 << 20)
-    parts += [compressor.compress(block) for _ in range(inflated_bytes >> 20)]
-    return part10(b"".join([*parts, compressor.flush()]), DEFLATED)
+    return part10(_deflated(head, inflated_bytes), DEFLATED)
+
+
+def _deflated(head: bytes, zeros: int) -> bytes:
+    """``head`` and whole mebibytes of zeros; a block that was flushed fully can be repeated."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    first = compressor.compress(head) + compressor.flush(zlib.Z_FULL_FLUSH)
+    block = compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return first + block * (zeros >> 20) + compressor.flush()
 
 
 def many_elements(count: int = 1_000_000) -> bytes:
@@ -106,7 +109,7 @@ def png_chunk(name: bytes, value: bytes) -> bytes:
 def huge_png(columns: int = 13_300, rows: int = 13_300) -> bytes:
     """A small PNG file of zeros that declares 177 million pixels."""
     header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
-    data = zlib.compress(bytes((columns + 1) * rows), 9)
+    data = b"\x78\xda" + _deflated(b"", (columns + 1) * rows) + b"\0\0\0\1"
     chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
@@ -241,6 +244,7 @@ FAULTS = (
     Fault(24, "cut PNG", lambda: picture_file()[:-40], ("truncated",)),
     Fault(24, "cut JPEG", lambda: picture_file("JPEG")[:-40], ("truncated",)),
     Fault(25, "no pixel data", without_pixel_data, ("no_pixel_data",)),
+    Fault(25, "a report", lambda: _film(Modality="SR", PixelData=None), ("no_pixel_data",)),
     Fault(25, "DICOMDIR", dicomdir, ("no_pixel_data",)),
     Fault(26, "CT", lambda: _film(Modality="CT"), ("not_a_chest_radiograph",)),
     Fault(26, "US", lambda: _film(Modality="US"), ("not_a_chest_radiograph",)),

@@ -16,6 +16,7 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 _NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
 _FRAMES = (frozenset(range(0xC0, 0xD0)) - _NOT_FRAMES) | {0xF7}
+_JP2 = b"\x00\x00\x00\x0cjP  "
 _SIZ = b"\xff\x4f\xff\x51"
 
 
@@ -36,6 +37,11 @@ class CodestreamHeader:
     components: int
     precision: int
     marker: int
+
+
+def unwrapped(stream: bytes) -> bytes:
+    """The codestream inside a JP2 file, which some writers encapsulate whole."""
+    return stream[stream.find(_SIZ) :] if stream.startswith(_JP2) else stream
 
 
 def read_codestream_header(stream: bytes, most_scans: int) -> CodestreamHeader:

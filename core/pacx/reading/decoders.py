@@ -52,6 +52,8 @@ class Frame:
         return grey if self.samples == 1 else (*grey, self.samples)
 
 
+_COLOUR_MARKER_BYTES = 4096
+
 Stored = NDArray[np.integer[Any]]
 Decode = Callable[[bytes, Frame], Stored]
 
@@ -82,15 +84,24 @@ def _rle(stream: bytes, frame: Frame) -> Stored:
 
 
 def _jpeg(stream: bytes, frame: Frame) -> Stored:
-    """Lossy and lossless. Of YCbCr only the luminance, which is all that is asked for."""
-    spaces: dict[str, Any] = {}
-    if frame.samples > 1:
-        rgb = frame.photometric == "RGB"
-        spaces = {"colorspace": "RGB"} if rgb else {"outcolorspace": "GRAYSCALE"}
-    run = partial(imagecodecs.jpeg8_decode, **spaces)
+    """Lossy and lossless."""
+    run = partial(imagecodecs.jpeg8_decode, **_colour_spaces(stream, frame))
     pixels = cast(Stored, run(stream))
     check_complete(stream, pixels, run)
     return pixels
+
+
+def _colour_spaces(stream: bytes, frame: Frame) -> dict[str, Any]:
+    """Of YCbCr only the luminance is decoded, which is all that is asked for.
+
+    A codestream that names its own colours (JFIF, Adobe) is believed more than the header.
+    """
+    if frame.samples == 1:
+        return {}
+    if frame.photometric != "RGB":
+        return {"outcolorspace": "GRAYSCALE"}
+    head = stream[:_COLOUR_MARKER_BYTES]
+    return {} if b"JFIF\0" in head or b"Adobe" in head else {"colorspace": "RGB"}
 
 
 def _jpeg_ls(stream: bytes, _: Frame) -> Stored:

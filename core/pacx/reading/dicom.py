@@ -15,7 +15,7 @@ from pacx.reading.limits import ReadingLimits, ReadingOptions
 from pacx.reading.lookup_table import LookupTable
 from pacx.reading.modality import Modality, read_modality
 from pacx.reading.part10 import open_part10
-from pacx.reading.picture import Picture, read_picture
+from pacx.reading.picture import Picture, check_has_pixels, read_picture
 from pacx.reading.polarity import read_padding, read_polarity
 from pacx.reading.robust_range import robust_window
 from pacx.reading.spacing import read_aspect_ratio, read_spacing
@@ -41,6 +41,7 @@ def read_dicom(content: bytes, limits: ReadingLimits, options: ReadingOptions) -
     """
     file = open_part10(content, tags.WANTED, limits)
     values = file.values
+    check_has_pixels(values)
     modality, view, gate_warnings = read_gate(values, options)
     picture = read_picture(values, limits)
     spacing_mm, spacing_warnings = read_spacing(values)

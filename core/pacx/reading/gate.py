@@ -8,7 +8,8 @@ from pacx.reading import tags
 from pacx.reading.limits import ReadingOptions
 from pacx.reading.values import Values
 
-_CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "HEART", "RIB", "TORAX", "STERNUM")
+_CHEST_WORDS = ("CHEST", "THORA", "TORAX", "LUNG", "PULM", "HEART", "RIB", "STERNUM", "BRUST")
+_NO_PART = frozenset({"UNKNOWN", "OTHER", "NONE", "NA", "N/A", "DEFAULT"})
 _FRONTAL_VIEWS = {"PA": "PA", "AP": "AP", "LLD": "AP", "RLD": "AP"}
 _LATERAL_VIEWS = frozenset({"LL", "RL", "LAT", "LATERAL"})
 # CID 4010: SNOMED CT and the retired SNOMED-RT code of each view.
@@ -69,12 +70,14 @@ def read_view(values: Values) -> str | None:
     for item in values.items(tags.VIEW_CODE_SEQUENCE):
         return _VIEW_CODES.get(item.text(tags.CODE_VALUE) or "")
     rows_run = values.text(tags.PATIENT_ORIENTATION)
-    return "LATERAL" if rows_run is not None and rows_run[0] in "AP" else None
+    return "LATERAL" if rows_run is not None and rows_run.startswith(("A", "P")) else None
 
 
 def _body_part(values: Values, options: ReadingOptions) -> list[ImageWarning]:
     part = values.text(tags.BODY_PART_EXAMINED)
-    if part is None or any(word in part for word in _CHEST_WORDS):
+    if part is None or part in _NO_PART or not part.isascii():
+        return []
+    if any(word in part for word in _CHEST_WORDS):
         return []
     if not options.any_body_part:
         raise NotAChestRadiograph("The body part examined is not the chest.")

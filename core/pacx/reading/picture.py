@@ -56,18 +56,25 @@ class Picture:
         return self.rows * self.columns * self.samples * self.bits_allocated // 8
 
 
+def check_has_pixels(values: Values) -> None:
+    """Tell reports, key objects and the like from pictures.
+
+    Raises:
+        NoPixelData: The object holds no picture, or one of floats.
+    """
+    if values.element(tags.PIXEL_DATA) is None:
+        raise NoPixelData("The DICOM object holds no pixel data.")
+
+
 def read_picture(values: Values, limits: ReadingLimits) -> Picture:
     """Check the image pixel module before any pixel is touched.
 
     Raises:
-        NoPixelData: The object holds no picture, or one of floats.
         MultiFrame: More than one frame.
         TooLarge, TooSmall: Rows and columns beyond the limits.
         MalformedImage: An attribute is missing or contradicts another.
         UnusableImage: A kind of pixel that no radiograph has.
     """
-    if values.element(tags.PIXEL_DATA) is None:
-        raise NoPixelData("The DICOM object holds no pixel data.")
     _check_one_frame(values)
     rows, columns = _size(values, limits)
     photometric = values.text(tags.PHOTOMETRIC_INTERPRETATION)

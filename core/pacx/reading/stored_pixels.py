@@ -8,7 +8,7 @@ import numpy as np
 
 from pacx.errors import MultiFrame, PixelDataCorrupt, Truncated
 from pacx.reading import tags
-from pacx.reading.codestream import CodestreamHeader, read_codestream_header
+from pacx.reading.codestream import CodestreamHeader, read_codestream_header, unwrapped
 from pacx.reading.decoders import Frame, Stored, decode
 from pacx.reading.elements import UNDEFINED, Element
 from pacx.reading.encapsulation import codestream
@@ -47,7 +47,7 @@ def stored_pixels(file: Part10, picture: Picture, limits: ReadingLimits) -> Stor
         return StoredPixels(_native(file, element, picture), declared)
     if element.length != UNDEFINED:
         raise PixelDataCorrupt("Compressed pixel data must be encapsulated.")
-    stream = codestream(file.content, element.offset)
+    stream = unwrapped(codestream(file.content, element.offset))
     frame = Frame(
         rows=picture.rows,
         columns=picture.columns,
@@ -81,6 +81,8 @@ def _native(file: Part10, element: Element, picture: Picture) -> Stored:
     dtype = np.dtype(f"{file.encoding.order}u{picture.bits_allocated // 8}")
     count = picture.nbytes // dtype.itemsize
     flat = np.frombuffer(file.content, dtype=dtype, count=count, offset=element.offset)
+    if element.vr == b"OW" and file.encoding.big_endian and dtype.itemsize == 1:
+        flat = _words_swapped(file.content, element, count)
     grid = (picture.rows, picture.columns)
     if picture.samples == 1:
         return flat.reshape(grid)
@@ -89,6 +91,12 @@ def _native(file: Part10, element: Element, picture: Picture) -> Stored:
     if picture.planar:
         return np.moveaxis(flat.reshape(picture.samples, *grid), 0, -1)
     return flat.reshape(*grid, picture.samples)
+
+
+def _words_swapped(content: bytes, element: Element, count: int) -> Stored:
+    """Bytes that were written as big-endian words (PS3.5 section 7.3)."""
+    words = np.frombuffer(content, ">u2", element.length // 2, element.offset)
+    return words.astype("<u2").view(np.uint8)[:count]
 
 
 def _check_length(length: int, picture: Picture) -> None:

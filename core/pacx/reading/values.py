@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -55,15 +56,11 @@ class Values:
         return next(iter(self.texts(tag)), None)
 
     def decimals(self, tag: int) -> tuple[float, ...]:
-        """Components of a decimal or integer string; () where absent.
+        """Components of a decimal or integer string; () where absent, NaN where no number.
 
-        Raises:
-            MalformedImage: One of them is no number. NaN and infinity pass: the caller judges.
+        The caller judges NaN and infinity: a broken spacing is unknown, a broken slope is fatal.
         """
-        try:
-            return tuple(float(part) for part in self.texts(tag) if part)
-        except ValueError:
-            raise MalformedImage(f"{_name(tag)} is not a number.") from None
+        return tuple(_number(part) for part in self.texts(tag) if part)
 
     def decimal(self, tag: int) -> float | None:
         """First component of a decimal or integer string, or None."""
@@ -98,6 +95,13 @@ class Values:
         element = self._data_set.get(tag)
         for item in element.items if element is not None else ():
             yield Values(self._content, item, self._order)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _name(tag: int) -> str:

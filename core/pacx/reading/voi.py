@@ -77,7 +77,7 @@ def read_voi(values: Values, *, signed: bool) -> tuple[Voi | None, list[ImageWar
         signed: Whether the modality transformation can give negative values.
 
     Raises:
-        MalformedImage: The table is broken, or center or width is no number.
+        MalformedImage: The table is broken.
     """
     for item in values.items(tags.VOI_LUT_SEQUENCE):
         return read_lookup_table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, signed=signed), []
