@@ -17,6 +17,7 @@ from benchmarks.reproduction.probes import (
     heart_overlap,
     latent_scores,
     predictions,
+    resampled,
 )
 from pacx.manifest import Interval
 from pacx_training.cohorts.paired import read_paired
@@ -113,8 +114,9 @@ def _measure(plan: ReproductionPlan, cohort: Path, run: RunDirectory, weights: V
     generator = np.random.default_rng(1)
     count = max(4, round(plan.few_label_share * len(train)))
     subsets = [generator.choice(len(train), count, replace=False) for _ in range(plan.subsets)]
+    side = encoder.config.image_size
     masks = [
-        np.load(cohort / "truth" / f"masks_{split.name}.npy", mmap_mode="r")[split.rows]
+        resampled(np.load(cohort / "truth" / f"masks_{split.name}.npy")[split.rows], side)
         for split in (train, test)
     ]
     overlap = heart_overlap(seen, unseen, *masks)

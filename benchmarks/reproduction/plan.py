@@ -44,7 +44,7 @@ class ReproductionPlan:
 
 
 def full_plan(seed: int) -> ReproductionPlan:
-    """ViT-Ti on 128-pixel films of 2,000 visits."""
+    """ViT-Ti at 96 pixels on 2,000 visits, whose films are 128 pixels wide."""
     return ReproductionPlan(
         recipe=Path(__file__).with_name("full.yaml"),
         cohort=CohortPlan(

@@ -104,6 +104,12 @@ def heart_overlap(
     return np.asarray((predicted & truth).sum(axis=1) / np.maximum(union, 1))
 
 
+def resampled(masks: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Masks ``[N, S, S]`` at another side, the nearest pixel each."""
+    nearest = ((np.arange(side) + 0.5) * masks.shape[1] / side).astype(np.int64)
+    return masks[:, nearest][:, :, nearest]
+
+
 def _rows(tokens: NDArray[np.float32]) -> Values:
     flat = tokens.reshape(-1, tokens.shape[2]).astype(np.float64)
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
