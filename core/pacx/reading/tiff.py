@@ -7,7 +7,8 @@ import io
 import numpy as np
 from PIL import Image, features
 
-from pacx.errors import MultiFrame, TooLarge, UnusableImage
+from pacx.errors import MalformedImage, MultiFrame, TooLarge, UnusableImage
+from pacx.reading.failures import reported_as
 from pacx.reading.limits import ReadingLimits
 from pacx.reading.orientation import orientation_of
 from pacx.reading.picture import check_size
@@ -26,10 +27,11 @@ def read_tiff(content: bytes, limits: ReadingLimits) -> Samples:
         MalformedImage: It breaks the rules of TIFF.
         TooLarge, TooSmall: By its declared size.
     """
-    try:
-        return _read(content, limits)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooLarge(f"The picture has more than {limits.pixels} pixels.") from None
+    with reported_as(MalformedImage, "The TIFF file cannot be decoded."):
+        try:
+            return _read(content, limits)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise TooLarge(f"The picture has more than {limits.pixels} pixels.") from None
 
 
 def _read(content: bytes, limits: ReadingLimits) -> Samples:
