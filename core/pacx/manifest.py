@@ -115,6 +115,15 @@ class FileEntry(_Frozen):
     bytes: int = Field(ge=0)
 
 
+class RefusedVariant(_Frozen):
+    """An engine and precision that got a graph wrong when the bundle was verified."""
+
+    graph: GraphName
+    engine: str
+    precision: str
+    reason: str
+
+
 class ReferenceSpec(_Frozen):
     """Inputs and expected outputs, replayed by ``pacx bundle verify`` and at server start.
 
@@ -141,6 +150,7 @@ class Manifest(_Frozen):
     graphs: dict[GraphName, GraphSpec]
     heads: tuple[HeadSpec, ...]
     reference: ReferenceSpec
+    refused: tuple[RefusedVariant, ...] = ()
     files: dict[FileName, FileEntry]
 
     @property

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 
 from pacx.bundle import Bundle
 from pacx.engines.base import GraphEngine
+from pacx.engines.first import FirstEngine
 from pacx.engines.onnxruntime import OnnxRuntimeEngine
 from pacx.engines.openvino import OpenVinoEngine
 from pacx.engines.protocol import Engine, EngineName, Precision
-from pacx.engines.replay import Difference, GatedEngine, GraphReport, verify_engine
+from pacx.engines.replay import Difference, GatedEngine, GraphReport, replay, verify_engine
 from pacx.errors import EngineUnavailable, ExtraMissing
 
 __all__ = [
@@ -19,7 +21,11 @@ __all__ = [
     "GatedEngine",
     "GraphReport",
     "Precision",
+    "available_engines",
     "open_engine",
+    "open_gated",
+    "open_ungated",
+    "replay",
     "verify_engine",
 ]
 
@@ -41,8 +47,8 @@ def open_engine(
 
     Args:
         bundle: Whose graphs to run.
-        name: ``openvino``, ``onnxruntime``, or ``auto``: the first of them that is installed
-            and has the device and precision.
+        name: ``openvino``, ``onnxruntime``, or ``auto``: every graph on the first of them that
+            is installed, has the device and precision, and gets the graph right.
         device: ``cpu``, ``cuda``, ...; there is no silent fallback to another one.
         precision: Of the arithmetic; None takes the engine's default for this processor.
         threads: None leaves the choice to the engine.
@@ -51,18 +57,64 @@ def open_engine(
         ExtraMissing: The engine that was named is not installed.
         EngineUnavailable: No such engine, device or precision here; says what there is.
     """
-    known = {str(engine): kind for engine, kind in _ENGINES.items()}
-    if name != "auto" and name not in known:
-        raise EngineUnavailable(
-            f"There is no such engine; known ones are auto, {', '.join(known)}."
-        )
+    if name != "auto":
+        return open_gated(bundle, name, device=device, precision=precision, threads=threads)
+    engines: list[GatedEngine] = []
     refusals: list[ExtraMissing | EngineUnavailable] = []
-    for kind in known.values() if name == "auto" else [known[name]]:
+    for candidate in _ENGINES:
         try:
-            engine: GraphEngine = kind(bundle, device=device, precision=precision, threads=threads)
-            return GatedEngine(bundle, engine)
+            engines.append(
+                open_gated(bundle, candidate, device=device, precision=precision, threads=threads)
+            )
         except (ExtraMissing, EngineUnavailable) as refusal:
             refusals.append(refusal)
-    kinds = {type(refusal) for refusal in refusals}
-    error = kinds.pop() if len(kinds) == 1 else EngineUnavailable
-    raise error(" ".join(refusal.detail for refusal in refusals))
+    if not engines:
+        kinds = {type(refusal) for refusal in refusals}
+        error = kinds.pop() if len(kinds) == 1 else EngineUnavailable
+        raise error(" ".join(refusal.detail for refusal in refusals))
+    return FirstEngine(engines)
+
+
+def open_gated(
+    bundle: Bundle,
+    name: EngineName | str,
+    *,
+    device: str = "cpu",
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> GatedEngine:
+    """Put a bundle on the engine that was named, behind the replay of its reference vectors."""
+    engine = open_ungated(bundle, name, device=device, precision=precision, threads=threads)
+    return GatedEngine(bundle, engine)
+
+
+def open_ungated(
+    bundle: Bundle,
+    name: EngineName | str,
+    *,
+    device: str = "cpu",
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> GraphEngine:
+    """Do the same without the replay, for those who measure what an engine computes."""
+    kinds = {str(engine): kind for engine, kind in _ENGINES.items()}
+    if name not in kinds:
+        raise EngineUnavailable(
+            f"There is no such engine; known ones are auto, {', '.join(kinds)}."
+        )
+    return kinds[name](bundle, device=device, precision=precision, threads=threads)
+
+
+def available_engines() -> dict[str, str]:
+    """Say for every engine which version is installed, or how to install it."""
+    return {name: _state(name) for name in _ENGINES}
+
+
+def _state(engine: str) -> str:
+    packages = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+    for package in packages.get(engine, (engine,)):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return 'not installed: pip install "pacx[cpu]"'

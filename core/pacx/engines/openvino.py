@@ -11,6 +11,7 @@ import numpy as np
 from pacx.bundle import Bundle
 from pacx.engines.base import GraphEngine, Runner
 from pacx.engines.protocol import Precision, Tensor
+from pacx.engines.replay import refusal
 from pacx.errors import EngineError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphSpec
 
@@ -38,7 +39,8 @@ class OpenVinoEngine(GraphEngine):
         Args:
             bundle: Whose graphs to run.
             device: ``cpu``, ``gpu`` or ``npu``, as OpenVINO names them.
-            precision: None takes bf16 where the processor has it, else f32.
+            precision: None takes bf16 where the processor has it and the bundle was
+                verified in it, else f32.
             threads: None leaves the choice to OpenVINO.
 
         Raises:
@@ -48,7 +50,7 @@ class OpenVinoEngine(GraphEngine):
         self._core = _core()
         self._device = device.upper()
         capabilities = _capabilities(self._core, self._device)
-        chosen: Precision = precision or ("bf16" if "BF16" in capabilities else "f32")
+        chosen = precision or _fastest(bundle, capabilities)
         _check_precision(chosen, capabilities, device)
         super().__init__(bundle, precision=chosen, device=device)
         self._configuration = _configuration(chosen, threads)
@@ -105,6 +107,11 @@ def _capabilities(core: openvino.Core, device: str) -> frozenset[str]:
         found = ", ".join(name.lower() for name in available)
         raise EngineUnavailable(f"OpenVINO has no device {device.lower()} here; it has {found}.")
     return frozenset(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
+
+
+def _fastest(bundle: Bundle, capabilities: frozenset[str]) -> Precision:
+    refused = refusal(bundle.manifest, "predict", OpenVinoEngine.name, "bf16") is not None
+    return "bf16" if "BF16" in capabilities and not refused else "f32"
 
 
 def _check_precision(precision: Precision, capabilities: frozenset[str], device: str) -> None:

@@ -46,6 +46,7 @@ class Limits:
         relevance: 1 - correlation of class-specific relevance.
         input_gradient: 1 - correlation of the input gradient.
         scale: Relative difference of the Euclidean norms of any output but logits.
+        decisions: Share of decisions (image x finding) that may differ.
     """
 
     cosine: float
@@ -55,6 +56,7 @@ class Limits:
     relevance: float
     input_gradient: float
     scale: float
+    decisions: float
 
     def of(self, output: str, measure: Measure) -> float:
         """The limit of one measure of one output."""
@@ -70,6 +72,7 @@ LIMITS: Mapping[Precision, Limits] = {
         relevance=1e-5,
         input_gradient=1e-5,
         scale=1e-4,
+        decisions=0.005,
     ),
     "bf16": Limits(
         cosine=1e-4,
@@ -79,6 +82,7 @@ LIMITS: Mapping[Precision, Limits] = {
         relevance=0.02,
         input_gradient=0.02,
         scale=0.02,
+        decisions=0.01,
     ),
 }
 """Tolerances per precision."""
@@ -110,6 +114,12 @@ def probabilities(logits: Tensor, manifest: Manifest) -> Distances:
     """Turn logits ``[N, C]`` into calibrated probabilities, float64 of the same shape."""
     rows = [read_findings(row, manifest) for row in logits]
     return np.array([[finding.probability for finding in row] for row in rows])
+
+
+def decisions(logits: Tensor, manifest: Manifest) -> NDArray[np.bool_]:
+    """Turn logits ``[N, C]`` into the answers positive or not, of the same shape."""
+    rows = [read_findings(row, manifest) for row in logits]
+    return np.array([[finding.positive for finding in row] for row in rows])
 
 
 def _cosine(left: Distances, right: Distances) -> Distances:

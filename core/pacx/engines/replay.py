@@ -14,6 +14,7 @@ from pacx.engines.base import graph_spec
 from pacx.engines.parity import LIMITS, Measure, distances
 from pacx.engines.protocol import Engine, Precision, Tensor
 from pacx.errors import BundleError, EngineError, EngineUnavailable
+from pacx.manifest import Manifest
 from pacx.preprocessing import normalise
 
 PICTURES = "pictures"
@@ -90,16 +91,26 @@ class GatedEngine:
             self._require(self.report(graph))
         return self._engine.run(graph, inputs)
 
+    def offers(self, graph: str) -> bool:
+        """Whether this engine may run the graph; the replay runs if it has not yet."""
+        return self.report(graph).passed
+
     def report(self, graph: str) -> GraphReport:
         """What the replay of this graph found; it runs on the first call only."""
         with self._lock:
             if graph not in self._reports:
-                self._reports[graph] = replay(self._bundle, self._engine, graph)
+                self._reports[graph] = self._judge(graph)
             return self._reports[graph]
 
     def close(self) -> None:
         """Free what the engine holds; later calls of ``run`` fail."""
         self._engine.close()
+
+    def _judge(self, graph: str) -> GraphReport:
+        reason = refusal(self._bundle.manifest, graph, self.name, self.precision)
+        if reason is not None:
+            return GraphReport(graph=graph, failure=reason)
+        return replay(self._bundle, self._engine, graph)
 
     def _require(self, report: GraphReport) -> None:
         if not report.passed:
@@ -107,6 +118,14 @@ class GatedEngine:
                 f"The graph {report.graph} is not offered on {self.name} in {self.precision}, "
                 f"because it fails the bundle's own check: {report.reason}."
             )
+
+
+def refusal(manifest: Manifest, graph: str, engine: str, precision: str) -> str | None:
+    """Why the export refused a graph on an engine in a precision; None where it did not."""
+    for entry in manifest.refused:
+        if (entry.graph, entry.engine, entry.precision) == (graph, engine, precision):
+            return entry.reason
+    return None
 
 
 def verify_engine(bundle: Bundle, engine: Engine) -> tuple[GraphReport, ...]:

@@ -1,0 +1,131 @@
+"""``pacx bundle ...``: look at a bundle, prove it, compare, pack and sign it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pacx.bundle import Bundle, open_bundle, resolve
+from pacx.engines import Engine, available_engines, open_engine, verify_engine
+from pacx.engines.protocol import Precision
+from pacx.errors import EngineUnavailable, ExtraMissing
+from pacx.manifest import FindingSpec
+from pacx.model_card import missing_statements
+
+app = typer.Typer(no_args_is_help=True, help="Inspect and verify model bundles.")
+Directory = Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")]
+
+_console = Console()
+
+
+@app.callback()
+def bundle() -> None:
+    """Inspect and verify model bundles."""
+
+
+@app.command()
+def inspect(
+    directory: Directory,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole manifest as JSON.")] = False,
+) -> None:
+    """Say what a bundle holds, what it was made from and how well it did."""
+    opened = open_bundle(resolve(directory))
+    if as_json:
+        typer.echo(opened.manifest.model_dump_json(indent=2))
+        return
+    _console.print(_facts(opened))
+    _console.print(_findings(opened))
+    _console.print("Research demonstration, not for clinical use.")
+
+
+@app.command()
+def verify(
+    directory: Directory,
+    engine: Annotated[
+        str | None, typer.Option(help="openvino or onnxruntime; without it, all that are here.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="f32 or bf16; without it, all that the engine has.")
+    ] = None,
+) -> None:
+    """Check hashes, schema, shapes and model card, and replay the reference vectors.
+
+    Fails if anything is damaged or missing, if a graph differs on an engine and precision that
+    was named, or if a graph is right nowhere.
+    """
+    opened = open_bundle(resolve(directory))
+    _console.print(f"{len(opened.manifest.files)} files, schema and shapes: as the manifest says")
+    problems = [f"The model card does not state: {what}." for what in missing_statements(opened)]
+    named = engine is not None and precision is not None
+    right: set[str] = set()
+    for tried in _engines(opened, engine, precision):
+        for report in verify_engine(opened, tried):
+            where = f"{report.graph} on {tried.name} {tried.precision}"
+            verdict = "passed" if report.passed else f"not offered: {report.reason}"
+            _console.print(f"{where}: {verdict}", highlight=False)
+            if report.passed:
+                right.add(report.graph)
+            elif named:
+                problems.append(f"{where} differs.")
+        tried.close()
+    problems += [
+        f"{graph} is right on no engine here." for graph in opened.manifest.graphs.keys() - right
+    ]
+    for problem in problems:
+        _console.print(problem, style="red")
+    raise typer.Exit(code=int(bool(problems)))
+
+
+def _engines(opened: Bundle, name: str | None, precision: str | None) -> Iterator[Engine]:
+    """Every combination that is asked for; one that is not here is an error only if named."""
+    for engine in [name] if name else available_engines():
+        for candidate in get_args(Precision):
+            if precision not in (None, candidate):
+                continue
+            try:
+                yield open_engine(opened, engine, precision=candidate)
+            except (ExtraMissing, EngineUnavailable):
+                if name and precision:
+                    raise
+
+
+def _facts(opened: Bundle) -> Table:
+    manifest = opened.manifest
+    table = Table(title=f"{manifest.name} {manifest.version}", show_header=False)
+    table.add_row("sha256", opened.sha256)
+    table.add_row("licence", manifest.licence)
+    table.add_row("encoder", manifest.encoder.architecture)
+    table.add_row("made", manifest.created)
+    table.add_row("started from", manifest.provenance.initialisation)
+    for source in manifest.provenance.sources:
+        table.add_row("source", f"{source.name}: {source.use} ({source.films} films)")
+    for step in manifest.provenance.steps:
+        table.add_row("step", step)
+    for name, graph in manifest.graphs.items():
+        outputs = ", ".join(f"{t.name} {list(t.shape)}" for t in graph.outputs)
+        table.add_row(f"graph {name}", f"opset {graph.opset}: {outputs}")
+    table.add_row("simulated", "yes" if manifest.simulated_physiology else "no")
+    table.add_row("bytes", f"{sum(entry.bytes for entry in manifest.files.values()):,}")
+    return table
+
+
+def _findings(opened: Bundle) -> Table:
+    table = Table("finding", "group", "training positives", "AUROC on validation", "threshold")
+    for finding in opened.manifest.findings:
+        table.add_row(
+            finding.label,
+            finding.group,
+            str(finding.training_positives),
+            _auroc(finding),
+            f"{finding.threshold:.3f}",
+        )
+    return table
+
+
+def _auroc(finding: FindingSpec) -> str:
+    area = finding.validation_auroc
+    return "-" if area is None else f"{area.value:.3f} ({area.low:.3f} to {area.high:.3f})"

@@ -1,0 +1,95 @@
+"""The model card: ``README.md`` with the YAML front matter that model hubs read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import yaml
+
+from pacx.manifest import FindingSpec, Manifest, Source
+from pacx.model_card import DISCLAIMER, SIMULATED
+
+
+def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
+    """Write the card of a bundle.
+
+    Args:
+        manifest: What the card says comes from here.
+        parity: Sentences on how exactly the engines repeat the model, one per graph and engine.
+    """
+    sections = [
+        f"---\n{_front_matter(manifest)}---",
+        f"# {manifest.name} {manifest.version}",
+        f"**{DISCLAIMER}** {manifest.intended_use}",
+        _simulated(manifest),
+        f"## Findings\n\n{_findings(manifest)}",
+        f"## Input\n\n{_input(manifest)}",
+        f"## Made from\n\n{_sources(manifest)}",
+        f"## Limits\n\n{_bullets(manifest.provenance.limitations)}",
+        f"## Engines against torch\n\n{_bullets(parity)}",
+        f"## Terms\n\nWeights: {manifest.licence}. The sources' own terms stand above.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _front_matter(manifest: Manifest) -> str:
+    return yaml.safe_dump(
+        {
+            "license": manifest.licence.lower(),
+            "library_name": "timm",
+            "pipeline_tag": "image-classification",
+            "tags": ["chest-x-ray", "radiology", "vision-transformer", "onnx", "pacx"],
+            "model_name": manifest.name,
+            "version": manifest.version,
+        },
+        sort_keys=False,
+    )
+
+
+def _simulated(manifest: Manifest) -> str:
+    return SIMULATED if manifest.simulated_physiology else ""
+
+
+def _findings(manifest: Manifest) -> str:
+    head = (
+        "| finding | group | training positives | AUROC on held-out films (95 % interval) "
+        "| threshold | temperature |\n|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *map(_finding, manifest.findings)])
+
+
+def _finding(finding: FindingSpec) -> str:
+    auroc = finding.validation_auroc
+    measured = "-" if auroc is None else f"{auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
+    return (
+        f"| {finding.label} | {finding.group} | {finding.training_positives} | {measured} "
+        f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
+    )
+
+
+def _input(manifest: Manifest) -> str:
+    spec = manifest.input
+    return (
+        f"A frontal chest radiograph, air dark and bone bright, squashed to {spec.size} x "
+        f"{spec.size} pixels (antialiased bilinear), grey in three channels, normalised with "
+        f"mean {list(spec.mean)} and standard deviation {list(spec.std)}."
+    )
+
+
+def _sources(manifest: Manifest) -> str:
+    lines = [f"Start: {manifest.provenance.initialisation}", ""]
+    return "\n".join([*lines, *map(_source, manifest.provenance.sources)])
+
+
+def _source(source: Source) -> str:
+    counts = [
+        f"{number} {what}"
+        for number, what in ((source.films, "films"), (source.patients, "patients"))
+        if number is not None
+    ]
+    size = f" ({', '.join(counts)})" if counts else ""
+    return f"- {source.name}{size}: {source.use}. {source.licence}. {source.citation}"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "- None stated."

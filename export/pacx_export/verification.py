@@ -1,0 +1,215 @@
+"""Parity gates: no artefact is written that computes something else than the model.
+
+Every graph runs on every engine and precision that this machine has, in every batch size, on
+real films (where they are given), phantoms and adversarial pictures, against torch in float32
+with the very weights that the bundle stores. The tolerances are ``pacx.engines.parity.LIMITS``.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pacx.bundle import Bundle
+from pacx.engines import Engine, Precision, open_ungated
+from pacx.engines.parity import LIMITS, Measure, decisions, distances
+from pacx.engines.protocol import Tensor
+from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
+from pacx.manifest import GraphName, RefusedVariant
+from pacx_export.graphs import BATCH, Graph
+from pacx_export.reference import answers, graph_inputs
+
+FILE = "verification.json"
+VARIANTS: tuple[tuple[str, Precision], ...] = (
+    ("onnxruntime", "f32"),
+    ("openvino", "bf16"),
+    ("openvino", "f32"),
+)
+KNOWN_WRONG = frozenset({("explain", "openvino")})
+"""Graph and engine that are known to disagree in float32; not offered, but no reason to stop."""
+BATCHES = range(1, 9)
+"""Sizes that the pictures are run in, in turn, so that every position occurs in every size."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OutputParity(_Frozen):
+    """One measure of one output over all pictures; 0 is perfect."""
+
+    output: str
+    measure: Measure
+    worst: float
+    mean: float
+    limit: float
+
+
+class GraphParity(_Frozen):
+    """How exactly one engine repeats one graph in one precision."""
+
+    graph: GraphName
+    engine: str
+    precision: Precision
+    outputs: tuple[OutputParity, ...]
+    decisions: int
+    flipped_decisions: int
+    passed: bool
+
+    @property
+    def refusal(self) -> RefusedVariant:
+        """The manifest's entry where it did not pass."""
+        over = [item for item in self.outputs if item.worst > item.limit]
+        reasons = [f"{item.output} {item.measure} {item.worst:.2g}" for item in over]
+        return RefusedVariant(
+            graph=self.graph,
+            engine=self.engine,
+            precision=self.precision,
+            reason=", ".join(reasons) or f"{self.flipped_decisions} decisions differ",
+        )
+
+    def __str__(self) -> str:
+        """One sentence for the model card."""
+        worst = ", ".join(f"{item.output} {item.measure} {item.worst:.1e}" for item in self.outputs)
+        verdict = "" if self.passed else "**not offered**; "
+        flips = f"{self.flipped_decisions} of {self.decisions} decisions differ; "
+        return (
+            f"`{self.graph}` on {self.engine} {self.precision}: {verdict}"
+            f"{flips if self.decisions else ''}worst distances {worst}."
+        )
+
+
+class Verification(_Frozen):
+    """``verification.json``: what was compared when the bundle was made."""
+
+    processor: str
+    pictures: dict[str, int]
+    results: tuple[GraphParity, ...]
+
+    @property
+    def refused(self) -> tuple[RefusedVariant, ...]:
+        """What no engine may offer of this bundle."""
+        return tuple(result.refusal for result in self.results if not result.passed)
+
+
+def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tensor]) -> Verification:
+    """Compare every graph with torch on every engine and precision of this machine.
+
+    Args:
+        bundle: Whose files to run.
+        graphs: The modules that its graphs were made from.
+        pictures: By kind, each float32 ``[N, S, S]`` in [0, 1].
+
+    Raises:
+        BundleError: A graph differs by more than the tolerance, could not be run, or no engine
+            is installed that computes in float32.
+    """
+    everything = np.concatenate(list(pictures.values()))
+    wanted = {graph.name: _torch_outputs(bundle, graph, everything) for graph in graphs}
+    results: list[GraphParity] = []
+    for engine in _engines(bundle):
+        results += [
+            _compare(bundle, engine, graph, everything, wanted[graph.name]) for graph in graphs
+        ]
+        engine.close()
+    _require(results, graphs)
+    return Verification(
+        processor=platform.processor() or platform.machine(),
+        pictures={kind: len(batch) for kind, batch in pictures.items()},
+        results=tuple(results),
+    )
+
+
+def _engines(bundle: Bundle) -> Iterator[Engine]:
+    for name, precision in VARIANTS:
+        try:
+            yield open_ungated(bundle, name, precision=precision, threads=1)
+        except (ExtraMissing, EngineUnavailable):
+            continue
+
+
+def _torch_outputs(bundle: Bundle, graph: Graph, pictures: Tensor) -> dict[str, Tensor]:
+    return _run_all(bundle, graph, pictures, lambda inputs: answers(graph, inputs))
+
+
+def _run_all(
+    bundle: Bundle,
+    graph: Graph,
+    pictures: Tensor,
+    run: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    spec = bundle.manifest.input
+    parts = [
+        run(graph_inputs(graph, pictures[batch], spec, target=batch.start))
+        for batch in _batches(graph, len(pictures))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _batches(graph: Graph, count: int) -> Iterator[slice]:
+    sizes = cycle(BATCHES if graph.inputs[0].shape[0] == BATCH else [1])
+    start = 0
+    while start < count:
+        stop = start + next(sizes)
+        yield slice(start, min(stop, count))
+        start = stop
+
+
+def _compare(
+    bundle: Bundle, engine: Engine, graph: Graph, pictures: Tensor, wanted: Mapping[str, Tensor]
+) -> GraphParity:
+    actual = _run_all(bundle, graph, pictures, lambda inputs: engine.run(graph.name, inputs))
+    outputs = tuple(_outputs(bundle, engine.precision, actual, wanted))
+    total, flipped = _flips(bundle, actual, wanted)
+    limits = LIMITS[engine.precision]
+    return GraphParity(
+        graph=graph.name,
+        engine=engine.name,
+        precision=engine.precision,
+        outputs=outputs,
+        decisions=total,
+        flipped_decisions=flipped,
+        passed=all(item.worst <= item.limit for item in outputs)
+        and flipped <= limits.decisions * total,
+    )
+
+
+def _outputs(
+    bundle: Bundle, precision: Precision, actual: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> Iterator[OutputParity]:
+    limits = LIMITS[precision]
+    for output, expected in wanted.items():
+        found = distances(output, actual[output], expected, bundle.manifest)
+        for measure, values in found.items():
+            yield OutputParity(
+                output=output,
+                measure=measure,
+                worst=float(values.max()),
+                mean=float(values.mean()),
+                limit=limits.of(output, measure),
+            )
+
+
+def _flips(
+    bundle: Bundle, actual: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> tuple[int, int]:
+    if "logits" not in wanted:
+        return 0, 0
+    left, right = (decisions(values["logits"], bundle.manifest) for values in (actual, wanted))
+    return left.size, int((left != right).sum())
+
+
+def _require(results: Sequence[GraphParity], graphs: Sequence[Graph]) -> None:
+    """In float32 every engine must be exact; a lower precision may fail and is then not offered."""
+    exact = {result.graph for result in results if result.passed and result.precision == "f32"}
+    for result in results:
+        known = (result.graph, result.engine) in KNOWN_WRONG
+        if result.precision == "f32" and not result.passed and not known:
+            raise BundleError(f"Refused: {result}")
+    for graph in graphs:
+        if graph.name not in exact:
+            raise BundleError(f"Refused: no engine here can prove {graph.name} in float32.")

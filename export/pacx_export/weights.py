@@ -1,0 +1,67 @@
+"""The two weight files of a bundle, and the classifier that computes exactly what they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from pacx.bundle import HEADS, WEIGHTS, labels_key
+from pacx.errors import BundleError
+from pacx_export.graphs import Classifier
+from pacx_training.runs import LinearHead, RunDirectory
+
+
+def load_classifier(run: RunDirectory) -> Classifier:
+    """Read encoder and heads of a run, the encoder rounded to the float16 that a bundle stores.
+
+    Raises:
+        CheckpointError: Files of the run are missing, damaged or disagree.
+        BundleError: The run has no trained head, or a weight does not fit into float16.
+    """
+    heads = run.load_heads()
+    if not heads:
+        raise BundleError("The run has no trained head; a bundle without one answers nothing.")
+    classifier = Classifier(run.load_encoder(), [head.spec for head in heads])
+    for head in heads:
+        _load_head(classifier, head)
+    _round(classifier.encoder)
+    return classifier.eval().requires_grad_(False)
+
+
+def write_weights(classifier: Classifier, directory: Path) -> None:
+    """Write ``model.safetensors`` (float16, timm's keys) and ``heads.safetensors`` (float32).
+
+    The labels of every head stand in the second file's metadata, so that a manifest that names
+    them in another order is found out.
+    """
+    state = classifier.encoder.state_dict()
+    encoder = {key: tensor.half().contiguous() for key, tensor in state.items()}
+    save_file(encoder, directory / WEIGHTS, metadata={"format": "pt"})
+    heads = {f"heads.{key}": value for key, value in classifier.heads.state_dict().items()}
+    labels = {
+        labels_key(head.name): json.dumps([finding.label for finding in head.findings])
+        for head in classifier.specs
+    }
+    save_file(heads, directory / HEADS, metadata={"format": "pt", **labels})
+
+
+def _load_head(classifier: Classifier, head: LinearHead) -> None:
+    linear = classifier.heads[head.spec.name]
+    shape = (len(head.spec.findings), classifier.encoder.config.embed_dim)
+    if head.weight.shape != shape or head.bias.shape != shape[:1]:
+        raise BundleError(f"The head {head.spec.name} has another shape than its findings ask for.")
+    linear.load_state_dict(
+        {"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)}
+    )
+
+
+def _round(encoder: nn.Module) -> None:
+    for name, tensor in encoder.state_dict().items():
+        rounded = tensor.half().float()
+        if not torch.isfinite(rounded).all():
+            raise BundleError(f"{name} holds a number that float16 cannot hold.")
+        tensor.copy_(rounded)
