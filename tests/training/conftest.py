@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from pathlib import Path
 
 import pytest
-import torch
+
+from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 from pacx_training.encoder import EncoderConfig
-
-_kept_alive: list[torch.library.Library] = []
-
 
 @pytest.fixture
 def tiny() -> EncoderConfig:
@@ -19,15 +16,14 @@ def tiny() -> EncoderConfig:
 
 
 @pytest.fixture(scope="session")
-def timm() -> ModuleType:
-    """The library timm, which scripts/test installs with ``--no-deps``.
+def plan() -> CohortPlan:
+    """What the simulated cohort of the tests holds."""
+    return CohortPlan(visits=24, seed=5, size=64, second_visits=0.5, missing_ecg=0.2)
 
-    torchvision beside the CPU build of torch lacks its compiled operators and refuses to be
-    imported unless two of them are declared; the library object must be kept alive.
-    """
-    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-    for operator in ("nms", "qnms"):
-        library.define(operator + signature)  # type: ignore[no-untyped-call]
-    _kept_alive.append(library)
-    return importlib.import_module("timm")
+
+@pytest.fixture(scope="session")
+def cohort(plan: CohortPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated cohort, written once."""
+    folder = tmp_path_factory.mktemp("cohort")
+    assert list(write_cohort(plan, folder))[-1] == plan.visits
+    return folder

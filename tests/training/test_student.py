@@ -1,0 +1,135 @@
+"""The student of stage 2: what is trained, what is frozen, what missing modalities change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch.multiprocessing.spawn import start_processes
+
+from pacx.errors import RecipeError
+from pacx_export.fuse import fuse
+from pacx_training.distillation import DistillationRecipe
+from pacx_training.encoder import EncoderConfig, VisionTransformer
+from pacx_training.lora import LoraSettings, add_lora, fused, fused_state, save_adapter
+from pacx_training.recipes import read_section
+from pacx_training.student import ObjectiveSettings, Student, TuningSettings
+from tests.training import two_ranks
+
+
+@pytest.fixture
+def adapted(tiny: EncoderConfig) -> VisionTransformer:
+    """An encoder whose low-rank updates are no longer zero."""
+    encoder = VisionTransformer(tiny)
+    add_lora(encoder, LoraSettings())
+    for name, parameter in encoder.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return encoder.eval()
+
+
+def test_an_untrained_adapter_changes_nothing(tiny: EncoderConfig) -> None:
+    encoder, pixels = VisionTransformer(tiny).eval(), torch.randn(2, 3, 32, 32)
+    before = encoder(pixels).cls
+    add_lora(encoder, LoraSettings())
+    torch.testing.assert_close(encoder.eval()(pixels).cls, before)
+
+
+def test_only_low_rank_updates_and_the_final_norm_are_trained(adapted: VisionTransformer) -> None:
+    trained = {name for name, p in adapted.named_parameters() if p.requires_grad}
+    layers = {name.split(".lora_")[0] for name in trained if ".lora_" in name}
+    assert layers == {
+        f"blocks.{block}.{layer}"
+        for block in range(2)
+        for layer in ("attn.qkv", "mlp.fc1", "mlp.fc2")
+    }
+    assert {name for name in trained if ".lora_" not in name} == {"norm.weight", "norm.bias"}
+    ranks = {p.shape[0] for name, p in adapted.named_parameters() if "lora_A" in name}
+    assert ranks == {8}
+
+
+def test_the_fused_encoder_answers_as_the_adapted_one(adapted: VisionTransformer) -> None:
+    pixels = torch.randn(2, 3, 32, 32)
+    plain = fused(adapted)
+    assert plain.state_dict().keys() == VisionTransformer(adapted.config).state_dict().keys()
+    torch.testing.assert_close(plain(pixels).cls, adapted(pixels).cls, atol=1e-5, rtol=1e-5)
+
+
+def test_exports_fusion_of_the_adapter_gives_the_same_weights(
+    adapted: VisionTransformer, tmp_path: Path
+) -> None:
+    save_adapter(adapted, LoraSettings(), tmp_path)
+    adapter = safetensors.torch.load_file(tmp_path / "adapter.safetensors")
+    base = {
+        name.replace(".base_layer.", "."): tensor
+        for name, tensor in adapted.state_dict().items()
+        if ".lora_" not in name
+    }
+    exported, own = fuse({**base, **adapter}, alpha=16), fused_state(adapted)
+    assert exported.keys() == own.keys()
+    for name, tensor in own.items():
+        torch.testing.assert_close(exported[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_last_blocks_are_an_alternative(tiny: EncoderConfig) -> None:
+    tuning = TuningSettings(lora=None, last_blocks=1)
+    student = Student(VisionTransformer(tiny), {"labs": 6}, ObjectiveSettings(), tuning)
+    trained = {name for name, p in student.encoder.named_parameters() if p.requires_grad}
+    assert all(name.startswith(("blocks.1.", "norm.")) for name in trained)
+    assert "blocks.1.attn.qkv.weight" in trained
+    assert fused_state(student.encoder).keys() == VisionTransformer(tiny).state_dict().keys()
+
+
+def test_a_recipe_tunes_in_one_way_only() -> None:
+    with pytest.raises(RecipeError, match="either lora or last_blocks"):
+        read_section("smoke", "distill", DistillationRecipe, ["tuning.last_blocks=2"])
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts() -> None:
+    parts = two_ranks.student()(*two_ranks.films())
+    contrastive = (parts["contrastive_ecg"] + parts["contrastive_labs"]) / 2
+    regression = (parts["regression_ecg"] + parts["regression_labs"]) / 2
+    torch.testing.assert_close(parts["loss"], 0.5 * contrastive + 1.0 * regression)
+
+
+def test_a_patient_without_ecg_still_teaches_labs() -> None:
+    pixels, patients, ecg, _, labs, has_labs = two_ranks.films()
+    nobody = torch.zeros(len(patients), dtype=torch.bool)
+    student = two_ranks.student()
+    parts = student(pixels, patients, ecg, nobody, labs, has_labs)
+    expected = 0.5 * parts["contrastive_labs"] + parts["regression_labs"]
+    torch.testing.assert_close(parts["loss"], expected)
+    parts["loss"].backward()
+    gradients = {name: p.grad for name, p in student.named_parameters() if p.grad is not None}
+    assert gradients["cxr_to.labs.1.weight"].abs().sum() > 0
+    assert gradients["cxr_to.ecg.1.weight"].abs().sum() == 0
+
+
+def test_what_stands_in_a_missing_row_does_not_matter() -> None:
+    pixels, patients, ecg, has_ecg, labs, has_labs = two_ranks.films()
+    student = two_ranks.student()
+    first = student(pixels, patients, ecg, has_ecg, labs, has_labs)["loss"]
+    zeroed = torch.where(has_ecg[:, None], ecg, 0.0)
+    torch.testing.assert_close(
+        student(pixels, patients, zeroed, has_ecg, labs, has_labs)["loss"], first
+    )
+
+
+def test_the_temperature_is_clamped() -> None:
+    student = two_ranks.student()
+    assert student.scale.item() == pytest.approx(1 / 0.07)
+    for log_scale, limit in ((10.0, 100.0), (-5.0, 1.0)):
+        torch.nn.init.constant_(student.log_scale, log_scale)
+        assert student.scale.item() == limit
+
+
+def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
+    start_processes(two_ranks.run, (tmp_path,), nprocs=2, start_method="spawn")  # type: ignore[no-untyped-call]
+    alone = two_ranks.measured(two_ranks.student(), two_ranks.films())
+    for rank in (0, 1):
+        together = torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True)
+        assert together.keys() == alone.keys()
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name], value, atol=1e-4, rtol=1e-4, msg=name)
