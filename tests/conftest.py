@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from tests.live_server import running
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 
+if TYPE_CHECKING:
+    from pacx.bundle import Bundle
+    from pacx_training.runs import RunDirectory
+
 REPOSITORY = Path(__file__).parents[1]
+_kept_alive: list[object] = []
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +63,43 @@ def server_url(serving: Serving) -> Iterator[str]:
     """Address of a real server process with the bundled model, ready to answer."""
     with serving() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def timm() -> ModuleType:
+    """The library timm, which scripts/test installs with ``--no-deps``.
+
+    torchvision beside the CPU build of torch lacks its compiled operators and refuses to be
+    imported unless two of them are declared; the library object must be kept alive.
+    """
+    from torch.library import Library
+
+    library = Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+    for operator in ("nms", "qnms"):
+        library.define(operator + signature)  # type: ignore[no-untyped-call]
+    _kept_alive.append(library)
+    return importlib.import_module("timm")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run folder with a tiny encoder and heads."""
+    from tests.tiny_bundle import write_run
+
+    return write_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A verified bundle of the tiny run; tests that spoil it work on ``tiny_copy``."""
+    from pacx_export.assembly import export_bundle
+
+    directory = tmp_path_factory.mktemp("bundles") / "tiny"
+    return export_bundle(tiny_run, directory, name="tiny", version="0.1.0")
+
+
+@pytest.fixture
+def tiny_copy(tiny_bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle's folder that a test may spoil."""
+    return Path(shutil.copytree(tiny_bundle.directory, tmp_path / "tiny"))

@@ -81,6 +81,11 @@ class Model:
         return self.bundle.sha256
 
     @property
+    def methods(self) -> tuple[ExplanationMethod, ...]:
+        """The explanation methods that it can answer with, the default first."""
+        return METHODS
+
+    @property
     def spec(self) -> PreprocessingSpec:
         """How the model wants its input."""
         return self.manifest.input

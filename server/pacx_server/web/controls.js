@@ -86,5 +86,7 @@ export function offer(predictions) {
 /** Let the controls say what they are set to. */
 export function refresh() {
   at("target-tool").hidden = !catalogue.targeted(at("method").value);
-  at("opacity-value").textContent = `${at("opacity").value} %`;
+  const opaque = `${at("opacity").value} %`;
+  at("opacity-value").textContent = opaque;
+  at("opacity").setAttribute("aria-valuetext", opaque);
 }

@@ -1,0 +1,65 @@
+"""A real browser on a real server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.web.viewer import Viewer
+from tests.web.wiretap import Wiretap
+
+WIDTH, HEIGHT = 1280, 800
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless, with a profile of its own; CI must have it."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing = "chromium is not installed (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        # A sandbox needs privileges that containers and CI machines do not give.
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty tab whose page must run without an uncaught error or a breach of the CSP."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+    context.set_default_timeout(20_000)
+    tab = context.new_page()
+    faults: list[str] = []
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("console", lambda line: faults.append(line.text) if "Policy" in line.text else None)
+    yield tab
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def viewer(page: Page, server_url: str) -> Viewer:
+    """The viewer, loaded and empty."""
+    return Viewer(page, server_url)
+
+
+@pytest.fixture
+def wiretap(server_url: str) -> Iterator[Wiretap]:
+    """The server, with someone listening on the wire."""
+    with Wiretap(server_url) as tap:
+        yield tap
+
+
+@pytest.fixture
+def film(tmp_path: Path, phantom_dicom: bytes) -> Path:
+    """A DICOM file whose name must stay with its user."""
+    path = tmp_path / "DOE^JANE_19540312.dcm"
+    path.write_bytes(phantom_dicom)
+    return path

@@ -1,0 +1,93 @@
+"""Two films, or two models, side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from pacx.bundle import DEFAULT, resolve
+from tests.conftest import Serving
+from tests.phantom_dicom import chest_pixels, dicom_bytes
+from tests.web.viewer import Viewer
+
+
+@pytest.fixture
+def second_film(tmp_path: Path) -> Path:
+    """A film of another shape."""
+    path = tmp_path / "second.dcm"
+    path.write_bytes(dicom_bytes(chest_pixels(360, 400, marked=(60, 60, 80))))
+    return path
+
+
+@pytest.fixture
+def sibling(tmp_path: Path) -> Path:
+    """The bundled model under another name, as a bundle of its own."""
+    folder = tmp_path / "sibling"
+    shutil.copytree(resolve(DEFAULT), folder)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "sibling"}))
+    return folder
+
+
+def test_two_films_stand_side_by_side_and_are_looked_at_alike(
+    viewer: Viewer, film: Path, second_film: Path
+) -> None:
+    viewer.open(film, second_film)
+    boxes = [viewer.film_box(name) for name in "AB"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    rows = viewer.page.locator(".findings tbody tr")
+    assert rows.count() == 2 * len(json.loads(viewer.ask_server("predict", film))["findings"])
+    header = viewer.page.locator(".facts thead").first
+    assert header.inner_text().split() == ["A", "B"]
+
+    viewer.frame("A").press("+")
+    assert viewer.state("A") == viewer.state("B") == "Width 255 · level 128 · zoom 1.3"
+    viewer.page.get_by_label("Link views").uncheck()
+    viewer.frame("A").press("+")
+    assert viewer.state("A") != viewer.state("B")
+
+    saved = viewer.save(film.with_suffix(".png"))
+    assert saved.shape[1] == 420 + 8 + 400
+    viewer.at("compare").click()
+    expect(viewer.frame("B")).to_have_count(0)
+    assert rows.count() == len(json.loads(viewer.ask_server("predict", film))["findings"])
+
+
+def test_a_file_dropped_on_a_film_replaces_that_film(
+    viewer: Viewer, film: Path, second_film: Path
+) -> None:
+    viewer.open(film, film)
+    data = viewer.page.evaluate_handle(
+        "(bytes) => { const data = new DataTransfer();"
+        "data.items.add(new File([new Uint8Array(bytes)], 'dropped')); return data; }",
+        list(second_film.read_bytes()),
+    )
+    viewer.frame("B").dispatch_event("drop", {"dataTransfer": data})
+    viewer.settle()
+    heads = viewer.page.locator(".plate.head")
+    expect(heads.nth(1)).to_contain_text("400 x 360")
+    expect(heads.nth(0)).to_contain_text("420 x 500")
+
+
+def test_two_models_read_the_same_film(
+    page: Page, serving: Serving, film: Path, sibling: Path
+) -> None:
+    with serving(PACX_BUNDLES=f"{DEFAULT},{sibling}") as address:
+        viewer = Viewer(page, address)
+        viewer.open(film)
+        viewer.at("compare").click()
+        page.get_by_role("button", name="read by sibling").click()
+        page.locator(".pane[data-name=B]").wait_for()
+        viewer.settle()
+        choices = page.locator(".plate select")
+        expect(choices.nth(0)).to_have_value(DEFAULT)
+        expect(choices.nth(1)).to_have_value("sibling")
+        np.testing.assert_array_equal(viewer.film_pixels("A"), viewer.film_pixels("B"))
+        choices.nth(0).select_option("sibling")
+        viewer.settle()
+        assert viewer.at("model").inner_text().count("sibling") == 1

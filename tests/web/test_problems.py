@@ -1,0 +1,73 @@
+"""What goes wrong is said, and the page goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Serving
+from tests.web.viewer import Viewer
+
+KEY = "a-key-that-only-this-test-knows-0123456789"
+
+
+def test_a_text_file_is_refused_with_the_servers_reason(
+    viewer: Viewer, film: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "letter.txt"
+    text.write_text("Dear colleague, thank you for seeing this patient.")
+    viewer.open(text)
+    alert = viewer.page.get_by_role("alert")
+    expect(alert).to_contain_text("Not an image")
+    expect(alert).to_contain_text("not_an_image")
+    expect(alert).not_to_contain_text("colleague")
+    viewer.open(film)
+    expect(alert).to_be_hidden()
+    expect(viewer.frame()).to_be_visible()
+
+
+def test_a_refused_file_leaves_the_film_before_it_on_the_desk(
+    viewer: Viewer, film: Path, tmp_path: Path
+) -> None:
+    viewer.open(film)
+    empty = tmp_path / "empty.dcm"
+    empty.write_bytes(b"")
+    viewer.open(empty)
+    expect(viewer.page.get_by_role("alert")).to_contain_text("empty_body")
+    expect(viewer.page.locator(".findings")).to_be_visible()
+    viewer.page.get_by_label("Dismiss this message").click()
+    expect(viewer.page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_server_that_is_gone_is_named_as_such(viewer: Viewer, film: Path) -> None:
+    viewer.page.context.set_offline(True)
+    viewer.open(film)
+    expect(viewer.page.get_by_role("alert")).to_contain_text("cannot be reached")
+
+
+def test_a_key_is_asked_for_once_and_kept_in_memory_only(
+    page: Page, serving: Serving, film: Path
+) -> None:
+    known = {"name": "test", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
+    with serving(PACX_API_KEYS=json.dumps([known])) as address:
+        viewer = Viewer(page, address)
+        dialog = page.get_by_role("dialog", name="This server asks for a key")
+        give_key(page, "wrong")
+        expect(page.get_by_role("alert")).to_contain_text("did not accept")
+        give_key(page, KEY)
+        expect(dialog).to_be_hidden()
+        viewer.open(film)
+        expect(page.locator(".findings")).to_be_visible()
+        assert KEY not in page.content()
+        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+        page.reload()
+        expect(dialog).to_be_visible()
+
+
+def give_key(page: Page, key: str) -> None:
+    """Type a key and press Enter."""
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")

@@ -1,0 +1,99 @@
+"""The report beside the film: findings, facts, warnings, and what it is not for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.web.viewer import Viewer
+
+
+def test_the_findings_are_the_servers(viewer: Viewer, film: Path) -> None:
+    viewer.open(film)
+    answer = json.loads(viewer.ask_server("predict", film))
+    assert answer["findings"]
+    for finding in answer["findings"]:
+        row = viewer.page.locator(f"tr[data-label='{finding['label']}']")
+        cells = [text.strip() for text in row.locator("th, td").all_inner_texts()]
+        assert cells[0] == finding["label"].replace("_", " ")
+        assert f"{finding['probability'] * 100:.0f} %" in cells[2]
+        assert f"{finding['threshold'] * 100:.0f} %" == cells[3]
+        side = "above" if finding["positive"] else "below"
+        assert f"{side} its threshold" in cells[2]
+        width = row.locator(".fill").evaluate("(fill) => fill.style.width")
+        assert abs(float(width.rstrip("%")) - finding["probability"] * 100) < 0.01
+
+
+def test_the_report_says_which_model_spoke_and_what_it_saw(viewer: Viewer, film: Path) -> None:
+    viewer.open(film)
+    answer = json.loads(viewer.ask_server("predict", film))
+    model, shown = answer["model"], viewer.at("report").inner_text()
+    for text in (model["name"], model["version"], model["sha256"][:12], model["engine"]):
+        assert text in shown
+    assert f"{model['name']} {model['version']}" in viewer.at("model").inner_text()
+    assert "0.800 x 0.800 mm" in shown
+    assert "500 px" in shown
+    assert "420 px" in shown
+
+
+def test_not_for_clinical_use_is_always_in_sight(viewer: Viewer, film: Path) -> None:
+    notice = viewer.page.get_by_text("Not for clinical use")
+    expect(notice).to_be_in_viewport()
+    viewer.open(film)
+    viewer.page.mouse.wheel(0, 2000)
+    viewer.at("report").evaluate("(report) => report.scrollIntoView({ block: 'end' })")
+    expect(notice).to_be_in_viewport()
+
+
+def test_what_a_richer_model_says_is_shown(viewer: Viewer, film: Path) -> None:
+    """The bundled model has neither anatomy nor physiology: its answer is given both."""
+    answer = enriched(json.loads(viewer.ask_server("predict?include=attention", film)))
+    viewer.page.route("**/predict?*", lambda route: route.fulfill(json=answer))
+    viewer.open(film)
+    report = viewer.at("report").inner_text()
+    assert "Cardiothoracic ratio" in report
+    assert "0.48" in report
+    assert "112 cm²" in report
+    physiology = viewer.page.get_by_role("table", name="Physiology")
+    assert "simulated" in physiology.inner_text()
+    assert "not calibrated" in physiology.inner_text()
+    warnings = viewer.page.get_by_role("list", name="Warnings").get_by_role("listitem")
+    assert [text.split(":")[0] for text in warnings.all_inner_texts()] == [
+        "Simulated physiology",
+        "The film is rotated.",
+    ]
+    assert viewer.page.locator(".outlines path").count() == 2
+    heart = viewer.page.locator(".outlines .heart")
+    expect(heart).to_be_visible()
+    viewer.page.get_by_label("Heart").uncheck()
+    expect(heart).to_be_hidden()
+    expect(viewer.page.get_by_label("Lungs")).to_be_hidden()
+
+
+def enriched(answer: dict[str, Any]) -> dict[str, Any]:
+    """Add to a real answer what the contract allows and the bundled model does not have."""
+    finding = {
+        "label": "Low_haemoglobin",
+        "group": "physiology",
+        "probability": 0.7,
+        "threshold": 0.5,
+        "positive": True,
+        "calibrated": False,
+        "simulated": True,
+    }
+    anatomy = {
+        "cardiothoracic_ratio": 0.483,
+        "heart_area_mm2": 11200.0,
+        "lung_area_mm2": None,
+        "contours": {"heart": [[[150, 250], [300, 250], [300, 380], [150, 380]]]},
+        "lines": {"heart": [[150, 300], [300, 300]], "thorax": [[40, 330], [380, 330]]},
+    }
+    return answer | {
+        "model": answer["model"] | {"simulated_physiology": True},
+        "findings": [*answer["findings"], finding],
+        "anatomy": anatomy,
+        "warnings": [{"code": "rotated", "message": "The film is rotated."}],
+    }
