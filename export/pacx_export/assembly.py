@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pacx.bundle import HEADS, WEIGHTS, Bundle, file_table, open_bundle, staging, write_manifest
-from pacx.manifest import EncoderSpec, GraphName, GraphSpec, Manifest, ReferenceSpec
+from pacx.manifest import EncoderSpec, GraphName, GraphSpec, Manifest, Provenance, ReferenceSpec
 from pacx.model_card import CARD
 from pacx.preprocessing import PreprocessingSpec
 from pacx_export.card import model_card
@@ -47,7 +47,7 @@ def export_bundle(
         CohortError: There are too few films.
         BundleError: A gate failed, or ``directory`` exists; nothing is written.
     """
-    classifier = load_classifier(run)
+    classifier, provenance = load_classifier(run), run.load_provenance()
     spec = PreprocessingSpec(size=classifier.encoder.config.image_size)
     pictures = verification_pictures(films, spec)
     made = graphs(classifier)
@@ -59,8 +59,8 @@ def export_bundle(
             created=datetime.now(UTC).date().isoformat(),
             licence=LICENCE,
             intended_use=INTENDED_USE,
-            simulated_physiology=_simulated(classifier),
-            provenance=run.load_provenance(),
+            simulated_physiology=_simulated(classifier, provenance),
+            provenance=provenance,
             encoder=_encoder_spec(classifier.encoder.config),
             input=spec,
             graphs=specs,
@@ -91,8 +91,10 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
-def _simulated(classifier: Classifier) -> bool:
-    return any(finding.simulated for head in classifier.specs for finding in head.findings)
+def _simulated(classifier: Classifier, provenance: Provenance) -> bool:
+    """Whether the encoder or a head learnt from simulated physiology."""
+    heads = any(finding.simulated for head in classifier.specs for finding in head.findings)
+    return heads or any(source.simulated for source in provenance.sources)
 
 
 def _write_graphs(made: Sequence[Graph], folder: Path) -> dict[GraphName, GraphSpec]:
