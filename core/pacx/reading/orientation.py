@@ -11,7 +11,7 @@ from pacx.radiograph import ImageWarning
 ORIENTED = ImageWarning("orientation_applied", "The picture was turned upright as its EXIF says.")
 _UPRIGHT = 1
 _MIRRORED = frozenset({2, 4, 5, 7})
-_QUARTER_TURNS = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}
+_QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}
 
 
 def orientation_of(exif: Image.Exif) -> int:

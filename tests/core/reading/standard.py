@@ -62,7 +62,8 @@ class Display:
     def _window(self, x: Doubles) -> Doubles:
         c, w = self.center, self.width
         if self.function == "SIGMOID":
-            return np.asarray(1 / (1 + np.exp(-4 * (x - c) / w)))
+            with np.errstate(over="ignore"):
+                return np.asarray(1 / (1 + np.exp(-4 * (x - c) / w)))
         if self.function == "LINEAR_EXACT":
             low, high, middle = x <= c - w / 2, x > c + w / 2, (x - c) / w + 0.5
         else:
