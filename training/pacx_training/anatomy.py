@@ -37,8 +37,7 @@ class AnatomyRecipe(RecipeSection):
     views: int = Field(16, ge=1, description="Randomised views of every outlined film.")
     phantoms: int = Field(500, ge=0, description="Phantom films with exact masks.")
     folds: int = Field(5, ge=2, description="Patient-grouped folds of the cross-validation.")
-    widths: tuple[int, ...] = Field((64, 32, 16), min_length=2)
-    detail: int = Field(8, ge=1, description="Channels that the film itself gives.")
+    width: int = Field(96, ge=1, description="Channels of the decoder on the patch grid.")
     fitting: FittingRecipe = FittingRecipe()
     seed: int = 0
 
@@ -73,12 +72,8 @@ def train_anatomy(
     source, run = RunDirectory(encoder), RunDirectory(output)
     model = source.load_encoder().to(default_device())
     films = outlines.read_outlines(data, images)
-    config = AnatomyConfig(
-        embed_dim=model.config.embed_dim,
-        grid=model.config.grid,
-        widths=recipe.widths,
-        detail=recipe.detail,
-    )
+    shape = model.config
+    config = AnatomyConfig(embed_dim=shape.embed_dim, grid=shape.grid, width=recipe.width)
     phantoms = outlines.phantom_films(range(recipe.phantoms))
     shown = views(films, phantoms, recipe.views, recipe.seed)
     cache = cache_tokens(model, shown, config, len(films))

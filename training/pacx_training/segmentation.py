@@ -1,14 +1,13 @@
 """The anatomy decoder: tokens of a frozen encoder and the film itself -> heart and lungs.
 
-A small sibling of the paper's segmentation head (convolution, then transposed convolutions on
-the patch grid). The tokens know what is where; the film itself, at twice the masks' resolution,
-knows the borders.
+A small sibling of the paper's segmentation head: a convolution on the patch grid, then one
+upsampling by a sub-pixel convolution, which is a transposed one whose strides do not overlap. The
+tokens know what is where; the film itself, at twice the masks' resolution, knows the borders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import safetensors.torch
@@ -35,15 +34,15 @@ class AnatomyConfig(BaseModel):
 
     embed_dim: int = Field(ge=1, description="Width of a token.")
     grid: int = Field(ge=1, description="Tokens on a side.")
-    widths: tuple[int, ...] = Field(
-        (64, 32, 16), min_length=2, description="Channels, each at twice the resolution."
-    )
+    width: int = Field(96, ge=1, description="Channels on the patch grid.")
     detail: int = Field(8, ge=1, description="Channels that the film itself gives.")
+    features: int = Field(16, ge=1, description="Channels on the masks' grid.")
+    upsampling: int = Field(4, ge=1, description="Pixels of a mask on a side of a patch.")
 
     @property
     def side(self) -> int:
         """Side of the masks, pixels."""
-        return int(self.grid * 2 ** (len(self.widths) - 1))
+        return self.grid * self.upsampling
 
 
 class AnatomyDecoder(nn.Module):
@@ -55,37 +54,26 @@ class AnatomyDecoder(nn.Module):
     def __init__(self, config: AnatomyConfig) -> None:
         super().__init__()
         self.config = config
-        self.reduce = nn.Conv2d(config.embed_dim, config.widths[0], 1)
-        self.mix = nn.Conv2d(config.widths[0], config.widths[0], 3, padding=1)
-        self.ups = nn.ModuleList(_Upsampling(*pair) for pair in pairwise(config.widths))
-        self.detail = nn.Conv2d(1, config.detail, 4, stride=2, padding=1)
-        joint = config.widths[-1] + config.detail
-        self.refine = nn.Conv2d(joint, config.widths[-1], 3, padding=1)
-        self.masks = nn.Conv2d(config.widths[-1], len(STRUCTURES), 1)
+        width, features, detail = config.width, config.features, config.detail
+        self.reduce = nn.Linear(config.embed_dim, width)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.up = nn.Conv2d(width, features * config.upsampling**2, 1)
+        self.detail = nn.Conv2d(1, detail, 4, stride=2, padding=1)
+        self.join = nn.Conv2d(features + detail, features, 3, padding=1)
+        self.refine = nn.Conv2d(features, features, 3, padding=1)
+        self.masks = nn.Conv2d(features, len(STRUCTURES), 1)
 
     def forward(self, tokens: Tensor, detail: Tensor) -> Tensor:
         """Decode a batch; ``detail`` is ``[N, 1, 2 side, 2 side]``."""
-        grid = self.config.grid
-        features = tokens.transpose(1, 2).reshape(-1, self.config.embed_dim, grid, grid)
-        features = functional.gelu(self.mix(functional.gelu(self.reduce(features))))
-        for up in self.ups:
-            features = up(features)
-        borders = functional.gelu(self.detail(detail))
-        masks: Tensor = self.masks(functional.gelu(self.refine(torch.cat([features, borders], 1))))
+        config = self.config
+        features = functional.gelu(self.reduce(tokens)).transpose(1, 2)
+        features = features.reshape(-1, config.width, config.grid, config.grid)
+        features = self.up(functional.gelu(self.mix(features)))
+        features = functional.pixel_shuffle(features, config.upsampling)
+        borders = functional.relu(self.detail(detail))
+        joined = functional.relu(self.join(torch.cat([features, borders], dim=1)))
+        masks: Tensor = self.masks(functional.relu(self.refine(joined)))
         return masks
-
-
-class _Upsampling(nn.Module):
-    """Twice the resolution: a transposed convolution, group normalisation, GELU."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
-        self.norm = nn.GroupNorm(4, after)
-
-    def forward(self, features: Tensor) -> Tensor:
-        normalised: Tensor = self.norm(self.up(features))
-        return functional.gelu(normalised)
 
 
 def film_detail(pixel_values: Tensor, side: int) -> Tensor:
@@ -105,8 +93,8 @@ def film_detail(pixel_values: Tensor, side: int) -> Tensor:
 class FittingRecipe(RecipeSection):
     """How a decoder is fitted."""
 
-    steps: int = Field(700, ge=1)
-    batch: int = Field(24, ge=1)
+    steps: int = Field(800, ge=1)
+    batch: int = Field(16, ge=1)
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     token_dropout: float = Field(0.1, ge=0, lt=1, description="Of the tokens' channels.")
@@ -151,9 +139,10 @@ def fit_decoder(
     for index in _batches(len(tokens), recipe):
         channels = tokens[index].float().transpose(1, 2)
         noisy = functional.dropout1d(channels, recipe.token_dropout).transpose(1, 2)
-        logits = decoder(noisy, detail[index].float())
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = decoder(noisy, detail[index].float())
         optimiser.zero_grad()
-        loss = segmentation_loss(logits, masks[index].float() / 255)
+        loss = segmentation_loss(logits.float(), masks[index].float() / 255)
         torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
