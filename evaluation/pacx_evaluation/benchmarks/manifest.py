@@ -1,0 +1,104 @@
+"""Any CSV or Parquet table of films with labels as a benchmark.
+
+Columns: ``path`` (relative to the table), optionally ``patient``, ``split`` (``train``, ``val``,
+``test``), and for subgroups ``sex``, ``age``, ``view``, ``site``. All other columns are labels:
+0 and 1 make a finding (-1 and empty cells are unknown), other numbers a quantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pacx.errors import BenchmarkError
+from pacx_evaluation.benchmarks.attributes import ATTRIBUTES, read_attributes
+from pacx_evaluation.benchmarks.benchmark import Benchmark, Exclusion, Kind, Target
+from pacx_training.cohorts.manifest import (
+    RESERVED,
+    Cohort,
+    check_columns,
+    existing,
+    numbers,
+    read_table,
+)
+
+SPLITS = frozenset({"train", "val", "test"})
+_ALONE = "The manifest names no patients, so that every film counts as a patient of its own."
+_UNCERTAIN = -1.0
+
+
+def manifest_benchmark(path: Path, labels: Sequence[str] = ()) -> Benchmark:
+    """Read a manifest.
+
+    Args:
+        path: CSV or Parquet.
+        labels: Columns to ask about; none means all that are neither paths nor attributes.
+
+    Raises:
+        CohortError: A file is missing, a label is no number, two splits share a patient.
+        BenchmarkError: An unknown split, no labels, or no film.
+    """
+    table = read_table(path)
+    check_columns(table, ["path", *labels], path.name)
+    names = tuple(labels) or _label_columns(table)
+    columns = [_known(numbers(table, name, path.name)) for name in names]
+    exclusions = tuple(
+        Exclusion(reason=f"{name}: no label", films=int(np.isnan(column).sum()))
+        for name, column in zip(names, columns, strict=True)
+        if np.isnan(column).any()
+    )
+    return Benchmark(
+        name=path.stem,
+        title=f"Manifest {path.name}",
+        cohort=_cohort(table, path, names, columns),
+        targets=tuple(
+            Target(label=name, kind=_kind(column))
+            for name, column in zip(names, columns, strict=True)
+        ),
+        attributes=read_attributes(table),
+        exclusions=exclusions,
+        caveats=() if "patient" in table else (_ALONE,),
+    )
+
+
+def _cohort(
+    table: pd.DataFrame, path: Path, names: tuple[str, ...], columns: list[NDArray[np.float32]]
+) -> Cohort:
+    films = len(table)
+    splits = _text(table, "split", ["train"] * films)
+    if not set(splits.tolist()) <= SPLITS:  # a typo would silently drop films
+        raise BenchmarkError(f"{path.name}: splits are train, val and test.")
+    return Cohort(
+        name=path.stem,
+        paths=existing(path.parent, table["path"].tolist(), path.name),
+        patients=_text(table, "patient", [f"film-{row}" for row in range(films)]),
+        splits=splits,
+        label_names=names,
+        labels=np.stack(columns, axis=1) if columns else np.empty((films, 0), np.float32),
+        weights=np.ones(films),
+    )
+
+
+def _label_columns(table: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(c for c in table.columns if c not in (*RESERVED, *ATTRIBUTES))
+
+
+def _known(column: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without CheXpert's mark for uncertain labels, where the column has only such marks."""
+    if set(np.unique(column[~np.isnan(column)]).tolist()) <= {_UNCERTAIN, 0.0, 1.0}:
+        return np.where(column == _UNCERTAIN, np.nan, column).astype(np.float32)
+    return column
+
+
+def _kind(column: NDArray[np.float32]) -> Kind:
+    values = set(np.unique(column[~np.isnan(column)]).tolist())
+    return "finding" if values <= {0.0, 1.0} else "quantity"
+
+
+def _text(table: pd.DataFrame, column: str, default: list[str]) -> NDArray[np.str_]:
+    values = table[column].astype(str).tolist() if column in table else default
+    return np.array(values, dtype=np.str_)

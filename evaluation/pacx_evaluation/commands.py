@@ -1,0 +1,84 @@
+"""The command ``pacx evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pacx_evaluation.report.records import Report
+
+Subjects = Annotated[
+    list[str],
+    typer.Argument(
+        help="A bundle, run folder, checkpoint, ONNX file, server's address or "
+        "random:vit_small_patch16_224; NAME=SUBJECT names it. The first is the baseline."
+    ),
+]
+_console = Console(stderr=True)
+
+
+def evaluate(
+    subjects: Subjects,
+    benchmark: Annotated[str, typer.Option(help="nih, hannover, ..., or a manifest.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The folder that a named benchmark is read from.")
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="linear, few-label, calibration, subgroups, ...; repeatable."),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A manifest's column to ask about; repeatable.")
+    ] = None,
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap samples.")] = 2000,
+    subsets: Annotated[int, typer.Option(min=2, help="Few-label subsets.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds, subsets and resampling.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps embeddings between evaluations.")
+    ] = None,
+) -> None:
+    """Measure encoders by the paper's protocol and write a report."""
+    from pacx_evaluation.benchmarks import open_benchmark
+    from pacx_evaluation.evaluation import prepare, run
+    from pacx_evaluation.report.writer import write_report
+    from pacx_evaluation.statistics.bootstrap import Bootstrap
+    from pacx_evaluation.subjects import EmbeddingCache, open_subject
+    from pacx_evaluation.subjects.cache import default_cache
+
+    opened = open_benchmark(benchmark, data=data, labels=label or ())
+    encoders = [open_subject(subject, seed=seed) for subject in subjects]
+    with Bars(console=_console, transient=True) as bars:
+        task = bars.add_task("reading films", total=None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        study = prepare(
+            encoders,
+            opened,
+            EmbeddingCache(cache or default_cache()),
+            bootstrap=Bootstrap(replicates=replicates, seed=seed),
+            seed=seed,
+            subsets=subsets,
+            progress=progress,
+        )
+        outcomes = run(study, protocol or ["linear"], progress)
+        report = write_report(study, outcomes, output)
+    _console.print(_summary(report))
+    _console.print(f"Report: {output / 'report.html'}", highlight=False)
+
+
+def _summary(report: Report) -> Table:
+    from pacx_evaluation.report.pages import headlines
+
+    table = Table("subject", "metric", "value", "95 % interval", title=report.title)
+    for line in headlines(report):
+        table.add_row(line.identity.name, line.metric, line.cell.value, line.cell.interval)
+    return table

@@ -1,0 +1,72 @@
+"""One evaluation from subjects to numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pacx.errors import EvaluationError
+from pacx_evaluation.benchmarks import Benchmark
+from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
+from pacx_evaluation.statistics.bootstrap import Bootstrap
+from pacx_evaluation.subjects import EmbeddingCache, Encoder
+
+Progress = Callable[[str, int, int], object]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+def prepare(
+    encoders: Sequence[Encoder],
+    benchmark: Benchmark,
+    cache: EmbeddingCache,
+    *,
+    bootstrap: Bootstrap,
+    seed: int = 0,
+    subsets: int = 5,
+    progress: Progress = lambda *_: None,
+) -> Study:
+    """Embed the films of a benchmark with every subject.
+
+    Raises:
+        EvaluationError: A film cannot be used or an encoder failed.
+        SubjectError: Two subjects have the same name.
+    """
+    entrants = []
+    for encoder in encoders:
+        entrants.append(_enter(encoder, benchmark, cache, progress))
+    return Study(
+        benchmark=benchmark, entrants=entrants, bootstrap=bootstrap, seed=seed, subsets=subsets
+    )
+
+
+def run(
+    study: Study, protocols: Sequence[str], progress: Progress = lambda *_: None
+) -> list[Outcome]:
+    """Run protocols one after the other.
+
+    Raises:
+        EvaluationError: There is no such protocol; says which there are.
+    """
+    unknown = [name for name in protocols if name not in PROTOCOLS]
+    if unknown:
+        raise EvaluationError(f"There is no such protocol. Known ones: {', '.join(PROTOCOLS)}.")
+    outcomes = []
+    for place, name in enumerate(protocols):
+        progress(name, place, len(protocols))
+        outcomes.append(PROTOCOLS[name](study))
+    return outcomes
+
+
+def _enter(
+    encoder: Encoder, benchmark: Benchmark, cache: EmbeddingCache, progress: Progress
+) -> Entrant:
+    done, films = 0, len(benchmark.cohort)
+
+    def report(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(f"embedding with {encoder.identity.name}", done, films)
+
+    embeddings = cache.embed(encoder, benchmark.cohort.paths, benchmark.digests, report)
+    return Entrant(encoder=encoder, embeddings=np.ascontiguousarray(embeddings))

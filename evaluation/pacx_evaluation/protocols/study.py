@@ -1,0 +1,117 @@
+"""One evaluation: a benchmark, its subjects, and what every protocol needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pacx.errors import SubjectError
+from pacx_evaluation.benchmarks import Benchmark, Target
+from pacx_evaluation.measurements import Section
+from pacx_evaluation.protocols.probes import (
+    FindingScores,
+    QuantityScores,
+    score_finding,
+    score_quantity,
+)
+from pacx_evaluation.statistics.bootstrap import Bootstrap
+from pacx_evaluation.subjects import Encoder
+from pacx_evaluation.subjects.encoder import Embeddings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entrant:
+    """A subject with its embeddings float32 ``[N, D]`` of all films of the benchmark."""
+
+    encoder: Encoder
+    embeddings: Embeddings
+
+    @property
+    def name(self) -> str:
+        """In tables and figures."""
+        return self.encoder.identity.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawing:
+    """A figure and the table that it is drawn from, and from nothing else.
+
+    Attributes:
+        name: Of its files.
+        caption: Under the figure.
+        data: The table; written as CSV.
+        draw: The table as a picture.
+    """
+
+    name: str
+    caption: str
+    data: pd.DataFrame
+    draw: Callable[[pd.DataFrame], Figure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What a protocol found, in numbers and pictures."""
+
+    section: Section
+    drawings: tuple[Drawing, ...] = ()
+
+
+@dataclass(kw_only=True, eq=False)
+class Study:
+    """Shared by all protocols of one evaluation; scores are computed once.
+
+    Attributes:
+        benchmark: Films and questions.
+        entrants: The subjects; the first is the baseline of comparisons.
+        bootstrap: How intervals are resampled.
+        seed: Of folds and subsets.
+        subsets: Number of few-label subsets.
+    """
+
+    benchmark: Benchmark
+    entrants: Sequence[Entrant]
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    seed: int = 0
+    subsets: int = 5
+    _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)
+    _quantities: dict[tuple[str, str], QuantityScores] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse subjects that tables could not tell apart."""
+        names = [entrant.name for entrant in self.entrants]
+        if len(set(names)) < len(names):
+            raise SubjectError("Two subjects have the same name: write NAME=SUBJECT.")
+
+    def finding(self, entrant: Entrant, target: Target) -> FindingScores:
+        """Scores of one subject for one finding."""
+        key = entrant.name, target.name
+        if key not in self._findings:
+            self._findings[key] = score_finding(
+                self.benchmark, entrant.embeddings, target, self.seed
+            )
+        return self._findings[key]
+
+    def quantity(self, entrant: Entrant, target: Target) -> QuantityScores:
+        """Predictions of one subject for one quantity."""
+        key = entrant.name, target.name
+        if key not in self._quantities:
+            self._quantities[key] = score_quantity(
+                self.benchmark, entrant.embeddings, target, self.seed
+            )
+        return self._quantities[key]
+
+    def reported(self, entrant: Entrant) -> list[FindingScores]:
+        """Scores of all findings that have enough films."""
+        scores = [self.finding(entrant, target) for target in self.benchmark.findings]
+        return [score for score in scores if score.reason is None]
+
+
+def patient_count(patients: NDArray[np.str_]) -> int:
+    """Number of different patients."""
+    return len(set(patients.tolist()))

@@ -1,0 +1,1 @@
+"""Metrics with patient-clustered intervals, paired tests and calibration."""

@@ -1,0 +1,98 @@
+"""What is wrong with a table is said before anything is computed, or stated in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pacx.errors import BenchmarkError, CohortError, SubjectError
+from pacx_evaluation.benchmarks import open_benchmark
+from pacx_evaluation.evaluation import prepare
+from pacx_evaluation.protocols import linear
+from pacx_evaluation.statistics.bootstrap import Bootstrap
+from pacx_evaluation.subjects import EmbeddingCache, open_subject
+from tests.evaluation.conftest import DrawnFilms
+
+
+def test_a_patient_on_both_sides_is_refused(films: DrawnFilms) -> None:
+    table = films.table.copy()
+    films_of_one = np.flatnonzero(table["patient"] == "patient 0")
+    table.loc[films_of_one[0], "split"] = "test"
+    with pytest.raises(CohortError, match="share a patient") as caught:
+        open_benchmark(str(films.write(table)))
+    assert "patient 0" not in caught.value.detail
+
+
+def test_the_same_picture_on_both_sides_is_refused(own_films: Callable[[], DrawnFilms]) -> None:
+    films = own_films()
+    table = films.table.assign(split=["train", "test"] + ["train"] * (len(films.table) - 2))
+    table["patient"] = [f"film {row}" for row in range(len(table))]
+    first, second = table["path"][:2]
+    (films.folder / second).write_bytes((films.folder / first).read_bytes())
+    with pytest.raises(BenchmarkError, match="share a picture"):
+        _ = open_benchmark(str(films.write(table))).digests
+
+
+def test_a_missing_image_is_named_by_its_row(films: DrawnFilms) -> None:
+    table = films.table.copy()
+    table.loc[3, "path"] = "gone.png"
+    with pytest.raises(CohortError, match=r"row 5: the image file is missing"):
+        open_benchmark(str(films.write(table)))
+
+
+def test_a_label_column_of_text_is_named(films: DrawnFilms) -> None:
+    table = films.table.assign(comment="Doe, Jane")
+    with pytest.raises(CohortError, match="row 2: comment is not a number") as caught:
+        open_benchmark(str(films.write(table)))
+    assert "Doe" not in caught.value.detail
+    benchmark = open_benchmark(str(films.write(table)), labels=["opacity"])
+    assert [target.label for target in benchmark.targets] == ["opacity"]
+
+
+def test_unknown_splits_columns_and_benchmarks_are_refused(films: DrawnFilms) -> None:
+    with pytest.raises(BenchmarkError, match="train, val and test"):
+        open_benchmark(str(films.write(films.table.assign(split="holdout"))))
+    with pytest.raises(CohortError, match="lacks the columns oedema"):
+        open_benchmark(str(films.manifest), labels=["oedema"])
+    with pytest.raises(BenchmarkError, match="nih"):
+        open_benchmark("imagenet")
+    with pytest.raises(BenchmarkError, match="--data"):
+        open_benchmark("nih")
+    with pytest.raises(CohortError, match="cannot be read"):
+        open_benchmark("nowhere.csv")
+    with pytest.raises(BenchmarkError, match="nothing to ask"):
+        open_benchmark(str(films.write(films.table[["path"]])))
+
+
+def test_films_without_a_label_are_left_out_and_counted(films: DrawnFilms) -> None:
+    table = films.table.astype({"opacity": float})
+    table.loc[:6, "opacity"] = np.nan
+    table.loc[7:9, "opacity"] = -1
+    benchmark = open_benchmark(str(films.write(table)), labels=["opacity"])
+    (target,) = benchmark.findings
+    assert benchmark.usable(target).sum() == len(table) - 10
+    assert [(e.reason, e.films) for e in benchmark.exclusions] == [("opacity: no label", 10)]
+
+
+def test_nothing_is_reported_of_a_finding_with_one_positive(
+    films: DrawnFilms, tiny_run: str, cache: EmbeddingCache
+) -> None:
+    table = films.table.assign(rare=0)
+    table.loc[table.index[table["split"] == "test"][0], "rare"] = 1
+    benchmark = open_benchmark(str(films.write(table)), labels=["rare"])
+    study = prepare(
+        [open_subject(str(tiny_run))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+    )
+    (row,) = linear.run(study).section.measurements
+    assert row.value is None
+    assert row.reason == "1 positive films, fewer than 10"
+
+
+def test_two_subjects_of_one_name_are_refused(
+    films: DrawnFilms, tiny_run: str, cache: EmbeddingCache
+) -> None:
+    encoders = [open_subject(f"same={tiny_run}") for _ in range(2)]
+    with pytest.raises(SubjectError, match="same name"):
+        prepare(encoders, open_benchmark(str(films.manifest)), cache, bootstrap=Bootstrap())
