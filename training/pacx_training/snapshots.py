@@ -56,7 +56,8 @@ class Snapshot:
         """Put the state back.
 
         Raises:
-            CheckpointError: It belongs to another module.
+            CheckpointError: It belongs to another module, or to one of which other parts are
+                trained.
         """
         load_strictly(module, self.module)
         content = optimiser.state_dict()
@@ -64,10 +65,11 @@ class Snapshot:
         for key, value in self.moments.items():
             index, _, name = key.partition(".")
             content["state"].setdefault(int(index), {})[name] = value
-        try:
-            optimiser.load_state_dict(content)
-        except ValueError as error:
-            raise CheckpointError("The snapshot belongs to another optimiser.") from error
+        trained = [value for group in optimiser.param_groups for value in group["params"]]
+        shapes = {index: value.shape for index, value in enumerate(trained)}
+        if {i: state["exp_avg"].shape for i, state in content["state"].items()} != shapes:
+            raise CheckpointError("The snapshot belongs to a training of other parameters.")
+        optimiser.load_state_dict(content)
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot, *, keep: int) -> None:

@@ -1,0 +1,162 @@
+"""``pacx train mae`` from films to a run that the next step can read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
+
+from pacx.cli import app
+from pacx.errors import CohortError, RecipeError
+from pacx_training.cohorts.cache import CachedFilms
+from pacx_training.cohorts.phantom import phantom_radiograph
+from pacx_training.curves import read_curve
+from pacx_training.pretraining import MaeRecipe, MaskedFilms, pretrain
+from pacx_training.recipes import read_section
+from pacx_training.runs import Environment, RunDirectory
+from pacx_training.sampling import Draws, Rows
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of 18 phantoms of 9 patients, two of them held out."""
+    folder = tmp_path_factory.mktemp("films")
+    rows = ["path,patient,split,weight"]
+    for seed in range(18):
+        pixels = phantom_radiograph(seed, size=80).pixels
+        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(folder / f"{seed}.png")
+        rows.append(f"{seed}.png,{seed // 2},{'val' if seed < 4 else 'train'},1")
+    manifest = folder / "phantoms.csv"
+    manifest.write_text("\n".join(rows))
+    return manifest
+
+
+def _train(films: Path, run: Path, *options: str) -> None:
+    arguments = ["train", "mae", "--recipe", "smoke", "--data", str(films), "-o", str(run)]
+    answer = CliRunner().invoke(app, [*arguments, *options], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+
+
+@pytest.fixture(scope="module")
+def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run of the recipe ``smoke`` on phantoms, for a few more epochs."""
+    run = tmp_path_factory.mktemp("runs") / "stage-1"
+    _train(films, run, "--set", "loop.epochs=24")
+    return RunDirectory(run)
+
+
+def test_the_loss_falls_on_films_it_did_not_see(trained: RunDirectory) -> None:
+    learnt, held_out = (read_curve(trained.metrics, name) for name in ("loss", "validation/loss"))
+    assert learnt.values[-1] < 0.9 * learnt.values[0]
+    assert held_out.values[-1] < 0.9 * held_out.values[0]
+
+
+def test_a_run_says_all_about_itself(trained: RunDirectory, films: Path) -> None:
+    assert trained.load_encoder().config.architecture == "vit_tiny_patch16_64"
+    saved = yaml.safe_load(trained.recipe.read_text())["mae"]
+    assert saved["loop"]["epochs"] == 24
+    assert saved["mask_ratio"] == 0.9
+    assert saved["flip_probability"] == 0
+    provenance = trained.load_provenance()
+    assert provenance.initialisation == "random"
+    assert [(source.name, source.films, source.patients) for source in provenance.sources] == [
+        ("phantoms", 14, 7)
+    ]
+    environment = (trained.path / "environment.json").read_text()
+    assert "accelerate" in Environment.model_validate_json(environment).packages
+
+
+def test_reconstructions_are_shown(trained: RunDirectory) -> None:
+    board = EventAccumulator(str(trained.path / "tensorboard"))
+    board.Reload()
+    (picture, *_) = board.Images("reconstruction")
+    assert (picture.width, picture.height) == (3 * 64, 4 * 64)
+
+
+def test_a_run_goes_on_from_its_snapshot(
+    trained: RunDirectory, films: Path, tmp_path: Path
+) -> None:
+    """The last epoch again, from a copy without its end."""
+    _train(films, tmp_path / "a", "--set", "loop.epochs=3", "--set", "loop.checkpoint_minutes=0")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    *_, newest = sorted((tmp_path / "b" / "checkpoints").iterdir())
+    newest.unlink()
+    _train(films, tmp_path / "b", "--set", "loop.epochs=3")
+    first, second = (
+        RunDirectory(tmp_path / name).load_encoder().state_dict() for name in ("a", "b")
+    )
+    for key, tensor in first.items():
+        assert torch.equal(tensor, second[key])
+
+
+def test_another_run_is_the_start(trained: RunDirectory, films: Path, tmp_path: Path) -> None:
+    start = trained.load_encoder().state_dict()
+    options = ("--set", "loop.epochs=1", "--set", "loop.learning_rate=1e-9")
+    _train(films, tmp_path / "next", "--initialisation", str(trained.path), *options)
+    run = RunDirectory(tmp_path / "next")
+    for key, tensor in run.load_encoder().state_dict().items():
+        torch.testing.assert_close(tensor, start[key], atol=1e-6, rtol=0)
+    assert run.load_provenance().steps == ("pacx train mae --recipe smoke",) * 2
+
+
+def _batch(*overrides: str) -> tuple[torch.Tensor, ...]:
+    recipe = read_section("smoke", "mae", MaeRecipe, overrides)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 64, 64), dtype=np.uint8)
+    films = CachedFilms(pixels, np.arange(6))
+    source = MaskedFilms(films, np.ones(6), recipe, patches=16, augmented=True)
+    draws = Draws.of_step(0, 0, Rows(start=0, stop=4, total=4))
+    return source.batch(np.array([5, 0, 1, 1]), draws)
+
+
+def test_films_are_cropped_but_not_flipped() -> None:
+    (plain, boxes, noise), (mirrored, *_) = _batch(), _batch("flip_probability=1")
+    assert torch.equal(plain.flip(2), mirrored)
+    assert torch.equal(plain[2], plain[3])
+    assert not torch.equal(boxes[2], boxes[3])
+    assert not torch.equal(noise[2], noise[3])
+    area = boxes[:, 2] * boxes[:, 3]
+    assert 0.5 <= area.min() < area.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error"),
+    [
+        (("architecture=resnet50",), "architecture"),
+        (("mask_ratio=1.5",), "mask_ratio"),
+        (("loop.batch_size=99",), "fewer films"),
+    ],
+)
+def test_wrong_values_are_refused(
+    overrides: tuple[str, ...], error: str, films: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=error):
+        pretrain("smoke", [films], tmp_path / "run", overrides=overrides)
+
+
+def test_another_architecture_is_refused(
+    trained: RunDirectory, films: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="another architecture"):
+        pretrain(
+            "smoke", [films], tmp_path / "run", initialisation=trained.path,
+            overrides=("architecture=vit_small_patch16_64",),
+        )  # fmt: skip
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="no manifest"):
+        pretrain("smoke", [tmp_path / "absent.csv"], tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["paper", "small", "smoke"])
+def test_recipes_that_come_with_the_package_are_valid(name: str, tmp_path: Path) -> None:
+    """They are read before the films are looked for."""
+    with pytest.raises(CohortError):
+        pretrain(name, [tmp_path / "absent.csv"], tmp_path / "run")
