@@ -1,0 +1,89 @@
+"""Nothing about the patient leaves the file: not in results, errors, logs or representations."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+from pydicom.datadict import dictionary_VR, keyword_dict
+
+from pacx.errors import InputError
+from pacx.reading import ReadingOptions, read
+from tests.dicom_files import dicom_file
+from tests.phantom_dicom import chest_pixels
+
+PIXELS = chest_pixels(60, 48)
+MARKER = "ZQXMARKER"
+TEXTS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+HOSTILE_NAMES = [
+    "../../etc/passwd",
+    "Müller^Jürgen",
+    "line\r\nbreak: injected",
+    "nul\0byte",
+    "A" * 1_000_000,
+]
+
+
+def marked(elements: dict[str, Any]) -> bytes:
+    """A film with the marker in every element that holds free text."""
+    texts: dict[str, Any] = {
+        keyword: MARKER
+        for keyword, tag in keyword_dict.items()
+        if keyword
+        and tag >> 16 in (0x0008, 0x0010, 0x0018, 0x0020, 0x0032, 0x0038, 0x0040)
+        and dictionary_VR(tag) in TEXTS
+    }
+    return dicom_file(PIXELS, bits_stored=12, **texts | elements)
+
+
+def test_no_text_of_the_file_is_in_the_result(caplog: pytest.LogCaptureFixture) -> None:
+    content = marked({})
+    assert content.count(MARKER.encode()) > 200
+    with caplog.at_level(logging.DEBUG):
+        radiograph = read(content)
+    assert MARKER.encode() not in pickle.dumps(radiograph)
+    assert MARKER not in repr(radiograph)
+    assert MARKER not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "Modality",
+        "BodyPartExamined",
+        "PhotometricInterpretation",
+        "RescaleSlope",
+        "WindowCenter",
+        "PixelSpacing",
+        "NumberOfFrames",
+        "ViewPosition",
+    ],
+)
+def test_no_error_repeats_a_value(keyword: str) -> None:
+    numeric = dictionary_VR(keyword) in ("DS", "IS")
+    content = marked({keyword: "777777777" if numeric else MARKER})
+    content = content.replace(b"777777777", MARKER.encode())
+    said = _answer(content)
+    assert MARKER not in said
+
+
+def _answer(content: bytes) -> str:
+    """Everything that a result or an error says, its causes included."""
+    try:
+        return repr(read(content, options=ReadingOptions(refuse_lateral=True)))
+    except InputError as error:
+        return "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: f"{len(name)}-characters")
+def test_names_and_identifiers_of_any_kind_are_passed_over(name: str) -> None:
+    content = dicom_file(PIXELS, bits_stored=12, PatientName="PLACEHOLDER")
+    raw = name.encode("latin-1", errors="replace")[:60_000]
+    raw += b" " * (len(raw) % 2)
+    old = b"\x10\0\x10\0PN" + (12).to_bytes(2, "little") + b"PLACEHOLDER "
+    new = b"\x10\0\x10\0PN" + len(raw).to_bytes(2, "little") + raw
+    assert content.count(old) == 1
+    assert read(content.replace(old, new)).pixels.shape == PIXELS.shape
