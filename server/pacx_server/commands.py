@@ -76,13 +76,13 @@ class _Server(uvicorn.Server):
         self._spawn(self._announce())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain on the first signal, leave at once on the second."""
+        """Drain on the first signal, stop waiting on the second."""
         del sig, frame
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if self._stopping is not None:
-            self.should_exit = self.force_exit = True
+            self.should_exit = True
             return
         self._stopping = self._loop.create_task(self._drain())
 

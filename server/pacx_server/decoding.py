@@ -7,6 +7,7 @@ Every process has its own pipe and shares no lock with others, so that killing o
 from __future__ import annotations
 
 import asyncio
+import atexit
 import multiprocessing
 import os
 import signal
@@ -136,6 +137,8 @@ class DecoderPool:
 
     async def start(self) -> None:
         """Start all processes."""
+        # Python terminates daemons at its exit and waits for them; these ignore that signal.
+        atexit.register(self._kill)
         await self._in_thread(_start_forkserver)
         await asyncio.gather(*(self._hire() for _ in range(self._count)))
 
@@ -145,6 +148,11 @@ class DecoderPool:
             await asyncio.wait(self._chores)
         await asyncio.gather(*(self._in_thread(worker.bury) for worker in self._all))
         self._threads.shutdown(wait=False)
+        atexit.unregister(self._kill)
+
+    def _kill(self) -> None:
+        for worker in self._all:
+            worker.kill()
 
     @property
     def pids(self) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,3 +44,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for name in _UNUSED:
         schemas.pop(name, None)
     return document
+
+
+def main() -> None:
+    """Print the document as ``openapi.json`` keeps it."""
+    from pacx_server.app import create_app
+    from pacx_server.settings import Settings
+
+    json.dump(create_app(Settings()).openapi(), sys.stdout, indent=1, sort_keys=True)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

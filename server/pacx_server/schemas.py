@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pacx.manifest import Group
 from pacx.radiograph import Source
 from pacx.results import ExplanationMethod
+from pacx_server.base64_text import Base64Bytes
 
 Pooling = Literal["cls", "mean", "tokens"]
 Space = Literal["encoder"]
@@ -52,6 +53,14 @@ class ModelIdentity(Schema):
     precision: str
     simulated_physiology: bool = Field(
         description="Whether any part of it was trained on simulated physiology."
+    )
+
+
+class ModelOffer(ModelIdentity):
+    """A model that is being served, and what it can be asked for."""
+
+    methods: tuple[ExplanationMethod, ...] = Field(
+        description="For `/explanations`, the default first."
     )
 
 

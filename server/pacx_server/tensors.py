@@ -6,8 +6,6 @@ https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protoc
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import struct
 from collections.abc import Mapping
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from pacx.errors import MalformedRequest
+from pacx_server.base64_text import decode_base64
 
 LENGTH_HEADER = "inference-header-content-length"
 Parameters = dict[str, JsonValue]
@@ -170,8 +169,8 @@ def _images(tensor: InputTensor, raw: bytes | None) -> tuple[bytes, ...]:
 
 def _base64(data: list[Any]) -> tuple[bytes, ...]:
     try:
-        return tuple(base64.b64decode(element, validate=True) for element in _flat(data))
-    except (binascii.Error, TypeError, ValueError) as error:
+        return tuple(decode_base64(element) for element in _flat(data))
+    except ValueError as error:
         raise MalformedRequest("In JSON, every image is base64.") from error
 
 

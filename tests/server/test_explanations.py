@@ -56,7 +56,7 @@ def test_the_mark_is_hot_to_half_a_patch(
     assert (np.abs(centre - wanted) <= patch / 2).all()
 
 
-def picture(answer: httpx.Response) -> np.ndarray:  # type: ignore[type-arg]
+def picture(answer: httpx.Response) -> np.ndarray:
     assert answer.headers["content-type"] == "image/png", answer.text
     return np.asarray(Image.open(io.BytesIO(answer.content)))
 

@@ -15,7 +15,7 @@ from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.server.tiny_bundle import LABELS, WIDTH
 
 
-def png(pixels: np.ndarray, kind: str = "PNG") -> bytes:  # type: ignore[type-arg]
+def png(pixels: np.ndarray, kind: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()

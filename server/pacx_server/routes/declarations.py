@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pacx_server.problems import MEDIA_TYPE
-from pacx_server.schemas import Problem
 from pacx_server.uploads import FORM_TYPE, RAW_TYPES
 
 Responses = dict[int | str, dict[str, Any]]
@@ -35,7 +34,6 @@ def problems(*statuses: int) -> Responses:
     """Declare errors of a route."""
     return {
         status: {
-            "model": Problem,
             "description": _REASONS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }

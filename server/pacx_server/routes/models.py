@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from pacx.manifest import Manifest
 from pacx_server.callers import MAY_ADMINISTER, MAY_PREDICT, TheService
 from pacx_server.routes.declarations import problems
-from pacx_server.schemas import ModelIdentity
+from pacx_server.schemas import ModelIdentity, ModelOffer
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -17,10 +17,13 @@ Name = Annotated[str, Path(max_length=64, description="Name of a model.")]
 
 
 @router.get("", responses=problems(401, 403, 503), dependencies=[MAY_PREDICT])
-async def list_models(service: TheService) -> list[ModelIdentity]:
+async def list_models(service: TheService) -> list[ModelOffer]:
     """The models that are being served; the first is the default."""
     service.catalogue.get(None)
-    return [served.identity for served in service.catalogue]
+    return [
+        ModelOffer(**served.identity.model_dump(), methods=served.model.methods)
+        for served in service.catalogue
+    ]
 
 
 @router.get("/{name}", responses=problems(401, 403, 404, 422, 503), dependencies=[MAY_PREDICT])

@@ -1,0 +1,95 @@
+"""Clients that leave: seen in every phase, their places are free again, their mates unharmed."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.live_server import LiveServer, running
+from tests.server.test_decoding import large_png
+
+
+@pytest.fixture(scope="module")
+def server(busy: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    settings = {"PACX_BUNDLES": str(busy), "PACX_MAX_BATCH": "1", "PACX_DECODE_WORKERS": "2"}
+    with running(tmp_path_factory.mktemp("connection"), settings) as process:
+        yield process
+
+
+def closed(server: LiveServer) -> float:
+    text = httpx.get(f"{server.url}/metrics").text
+    found = re.search(r'requests_total\{outcome="client_closed",route="/predict"\} (\S+)', text)
+    return float(found.group(1)) if found else 0.0
+
+
+def idle(server: LiveServer) -> bool:
+    text = httpx.get(f"{server.url}/metrics").text
+    return "pacx_inflight_images 0.0" in text and "pacx_inflight_bytes 0.0" in text
+
+
+def until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def leave(server: LiveServer, body: bytes, *, declared: int, after_s: float) -> None:
+    """Send a body, all or in part, and hang up."""
+    head = (
+        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/dicom\r\n"
+        f"content-length: {declared}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head.encode() + body)
+        time.sleep(after_s)
+
+
+def test_during_the_upload(server: LiveServer) -> None:
+    before = closed(server)
+    leave(server, b"DICM" * 1000, declared=1_000_000, after_s=0.2)
+    until(lambda: closed(server) == before + 1)
+    assert idle(server)
+
+
+def test_during_decoding(server: LiveServer) -> None:
+    before = closed(server)
+    film = large_png()
+    leave(server, film, declared=len(film), after_s=0.3)
+    until(lambda: closed(server) == before + 1)
+    assert idle(server)
+
+
+def test_in_the_queue_and_in_the_engine(server: LiveServer, phantom_dicom: bytes) -> None:
+    """Five leave among four who stay; those who stay are all answered."""
+    before = closed(server)
+    with ThreadPoolExecutor(9) as threads:
+        leaving = [
+            threads.submit(leave, server, phantom_dicom, declared=len(phantom_dicom), after_s=0.2)
+            for _ in range(5)
+        ]
+        staying = [
+            threads.submit(
+                httpx.post, f"{server.url}/predict", files={"file": phantom_dicom}, timeout=60
+            )
+            for _ in range(4)
+        ]
+        assert [answer.result().status_code for answer in staying] == [200] * 4
+        for departure in leaving:
+            departure.result()
+    until(lambda: idle(server))
+    assert closed(server) >= before + 1
+
+
+def test_a_kept_connection_survives_answers_without_a_body(server: LiveServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(3):
+            answer = client.get("/livez")
+            assert "connection" not in answer.headers
+            assert client.get("/nothing").status_code == 404

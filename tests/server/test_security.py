@@ -1,0 +1,249 @@
+"""Keys, tokens, scopes, quotas, exposure, audit and logs; faults.md rows 36 to 38 and 40."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+from pydantic import ValidationError
+
+from pacx.errors import SettingsError
+from pacx_server.settings import Settings
+from tests.live_server import LiveServer, running
+from tests.phantom_dicom import chest_pixels, dicom_bytes
+from tests.server.identity_provider import AUDIENCE, IdentityProvider
+from tests.server.test_problems import check
+
+KEYS = {"ward": "k" * 43, "admin": "a" * 43, "slow": "s" * 43}
+STUDY = "1.2.826.0.1.3680043.8.498.77"
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {credential}"}
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[IdentityProvider]:
+    with IdentityProvider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def secured(
+    tiny: Path, provider: IdentityProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LiveServer]:
+    """A server with keys, an identity provider and an audit log."""
+    folder = tmp_path_factory.mktemp("secured")
+    keys = [
+        {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest()}
+        for name, key in KEYS.items()
+    ]
+    keys[1]["scopes"] = ["admin"]  # type: ignore[assignment]
+    keys[2]["images_per_minute"] = 2  # type: ignore[assignment]
+    oidc = {
+        "issuer": provider.issuer,
+        "audience": AUDIENCE,
+        "jwks_url": f"{provider.issuer}/keys",
+        "refresh_cooldown_s": 0.5,
+    }
+    settings = {
+        "PACX_BUNDLES": str(tiny),
+        "PACX_API_KEYS": json.dumps(keys),
+        "PACX_OIDC": json.dumps(oidc),
+        "PACX_AUDIT_LOG": str(folder / "audit.jsonl"),
+        "PACX_AUDIT_KEY": "pseudonym key",
+        "PACX_LOG_FORMAT": "json",
+        "PACX_CORS_ORIGINS": "https://viewer.example",
+    }
+    with running(folder, settings) as server:
+        yield server
+
+
+@pytest.fixture
+def client(secured: LiveServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=secured.url) as client:
+        yield client
+
+
+def ask(client: httpx.Client, file: bytes, headers: dict[str, str]) -> httpx.Response:
+    return client.post("/predict", files={"file": file}, headers=headers)
+
+
+@pytest.mark.parametrize("headers", [bearer(KEYS["ward"]), {"x-api-key": KEYS["ward"]}])
+def test_a_key_lets_in(client: httpx.Client, phantom_dicom: bytes, headers: dict[str, str]) -> None:
+    assert ask(client, phantom_dicom, headers).is_success
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("wrong"),
+        bearer("a.b.c"),
+        bearer("x" * 9000),
+        {"authorization": f"Basic {KEYS['ward']}"},
+        {"x-api-key": KEYS["ward"] + "x"},
+        {"x-api-key": "", "authorization": f"Bearer {KEYS['ward']}"},
+    ],
+)
+def test_anything_else_does_not(client: httpx.Client, headers: dict[str, str]) -> None:
+    for method, path in (("POST", "/predict"), ("GET", "/models"), ("GET", "/info")):
+        answer = client.request(method, path, headers=headers)
+        check(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_scopes(client: httpx.Client, phantom_dicom: bytes) -> None:
+    check(ask(client, phantom_dicom, bearer(KEYS["admin"])), 403, "forbidden")
+    check(client.post("/models/tiny/reload", headers=bearer(KEYS["ward"])), 403, "forbidden")
+    assert client.post("/models/tiny/reload", headers=bearer(KEYS["admin"])).is_success
+
+
+def test_what_needs_no_key(client: httpx.Client) -> None:
+    for path in ("/livez", "/readyz", "/metrics", "/", "/docs", "/v2/health/live"):
+        assert client.get(path).is_success
+
+
+def test_a_quota_counts_images(client: httpx.Client, phantom_dicom: bytes) -> None:
+    headers = bearer(KEYS["slow"])
+    files = [("file", phantom_dicom)] * 2
+    assert client.post("/embeddings", files=files, headers=headers).is_success
+    answer = ask(client, phantom_dicom, headers)
+    check(answer, 429, "quota_exceeded")
+    assert 1 <= int(answer.headers["retry-after"]) <= 61
+
+
+def test_a_token_lets_in(
+    client: httpx.Client, provider: IdentityProvider, phantom_dicom: bytes
+) -> None:
+    assert ask(client, phantom_dicom, bearer(provider.token())).is_success
+    listed = provider.token(scope=None, scp=["predict"])
+    assert ask(client, phantom_dicom, bearer(listed)).is_success
+    check(ask(client, phantom_dicom, bearer(provider.token(scope="openid"))), 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "another"},
+        {"aud": None},
+        {"iss": "https://elsewhere.example"},
+        {"exp": 1},
+        {"exp": None},
+        {"sub": None},
+        {"nbf": 4_000_000_000},
+    ],
+)
+def test_a_token_that_does_not_fit(
+    client: httpx.Client, provider: IdentityProvider, claims: dict[str, object]
+) -> None:
+    answer = client.get("/models", headers=bearer(provider.token(**claims)))  # type: ignore[arg-type]
+    check(answer, 401, "unauthenticated")
+
+
+def symmetric(claims: dict[str, object], published: dict[str, str]) -> str:
+    """A token whose secret is the published key, for verifiers that believe the token's `alg`."""
+    header = {"alg": "HS256", "typ": "JWT", "kid": published["kid"]}
+    parts = [urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    text = b".".join(parts)
+    signature = hmac.new(json.dumps(published).encode(), text, "sha256").digest()
+    return (text + b"." + urlsafe_b64encode(signature).rstrip(b"=")).decode()
+
+
+def test_forged_tokens(client: httpx.Client, provider: IdentityProvider) -> None:
+    claims: dict[str, object] = {
+        "iss": provider.issuer,
+        "aud": AUDIENCE,
+        "sub": "x",
+        "exp": 4_000_000_000,
+    }
+    published = json.loads(provider.key_set())["keys"][0]
+    forgeries = [
+        jwt.encode(claims, "", algorithm="none"),
+        symmetric(claims, published),
+        provider.token().rpartition(".")[0] + "." + "A" * 86,
+    ]
+    for forgery in forgeries:
+        check(client.get("/models", headers=bearer(forgery)), 401, "unauthenticated")
+
+
+def test_keys_are_cached_and_follow_a_rotation(
+    client: httpx.Client, provider: IdentityProvider
+) -> None:
+    assert client.get("/models", headers=bearer(provider.token())).is_success
+    before = provider.fetches
+    for _ in range(5):
+        assert client.get("/models", headers=bearer(provider.token())).is_success
+    assert provider.fetches == before
+    for number in range(20):
+        client.get("/models", headers=bearer(provider.token(key_id=f"unknown-{number}")))
+    assert provider.fetches - before < 10  # strangers cannot make the server hammer the provider
+    provider.rotate()
+    answers = [client.get("/models", headers=bearer(provider.token())) for _ in range(1)]
+    while not answers[-1].is_success and len(answers) < 200:
+        answers.append(client.get("/models", headers=bearer(provider.token())))
+    assert answers[-1].is_success
+
+
+def test_the_audit_log_knows_callers_and_pseudonyms_but_no_patient(
+    client: httpx.Client, secured: LiveServer
+) -> None:
+    file = dicom_bytes(chest_pixels(), StudyInstanceUID=STUDY, PatientName="DOE^JANE\nforged")
+    headers = bearer(KEYS["ward"]) | {
+        "x-request-id": "audited",
+        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
+    }
+    assert ask(client, file, headers).is_success
+    check(client.post("/predict", headers={"x-request-id": "stranger"}), 401, "unauthenticated")
+    folder = secured.log.parent
+    lines = (folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = {entry["request_id"]: entry for entry in map(json.loads, lines)}
+    entry = entries["audited"]
+    assert (entry["caller"], entry["model"], entry["outcome"]) == ("ward", "tiny@1.0", "ok")
+    digest = hashlib.sha256(STUDY.encode()).hexdigest().encode()
+    assert entry["studies"] == [hmac.new(b"pseudonym key", digest, "sha256").hexdigest()]
+    assert entries["stranger"]["caller"] is None
+    everything = "\n".join(lines) + secured.text() + client.get("/metrics").text
+    for secret in ("DOE", "JANE", STUDY, KEYS["ward"]):
+        assert secret not in everything
+
+
+def test_logs_are_json_with_request_and_trace(client: httpx.Client, secured: LiveServer) -> None:
+    headers = {"x-request-id": "logged", "traceparent": f"00-{'ef' * 16}-{'cd' * 8}-01"}
+    client.get("/nothing", headers=headers)
+    lines = [line for line in secured.text().splitlines() if line.startswith("{")]
+    entries = {entry.get("request_id"): entry for entry in map(json.loads, lines)}
+    assert entries["logged"]["trace_id"] == "ef" * 16
+    assert entries["logged"]["outcome"] == "not_found"
+
+
+def test_only_named_origins_may_call_from_a_browser(client: httpx.Client) -> None:
+    allowed = client.get("/livez", headers={"origin": "https://viewer.example"})
+    assert allowed.headers["access-control-allow-origin"] == "https://viewer.example"
+    other = client.get("/livez", headers={"origin": "https://elsewhere.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "pacx.example"])
+def test_nobody_listens_to_a_network_without_protection(host: str) -> None:
+    with pytest.raises(SettingsError, match="PACX_ALLOW_UNAUTHENTICATED"):
+        Settings(host=host).check_exposure()
+    Settings(host=host, allow_unauthenticated=True).check_exposure()
+    Settings(host=host, tls_certificate=Path("c"), tls_key=Path("k")).check_exposure()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
+def test_loopback_needs_none(host: str) -> None:
+    Settings(host=host).check_exposure()
+
+
+def test_a_key_that_is_no_hash_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"api_keys": [{"name": "a", "sha256": "plain text"}]})
