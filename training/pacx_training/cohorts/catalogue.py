@@ -10,6 +10,7 @@ from pacx.errors import CohortError
 from pacx.manifest import Source
 from pacx_training.cohorts import nih
 from pacx_training.cohorts.manifest import Cohort, read_folder, read_manifest
+from pacx_training.cohorts.published import recognised
 
 
 class Terms(BaseModel):
@@ -23,7 +24,7 @@ class Terms(BaseModel):
 
 
 def read_cohort(path: Path) -> tuple[Cohort, Terms]:
-    """Read a manifest, a folder of NIH films with ``labels.csv``, or any folder of images.
+    """Read a manifest, a published data set as it was unpacked, or any folder of images.
 
     Args:
         path: A CSV or Parquet file, or a folder.
@@ -39,6 +40,10 @@ def read_cohort(path: Path) -> tuple[Cohort, Terms]:
         cohort = nih.read_nih(path)
         source = nih.source(cohort, "")
         return cohort, Terms(name=source.name, licence=source.licence, citation=source.citation)
+    known = recognised(path)
+    if known is not None:
+        terms = Terms(name=known.name, licence=known.licence, citation=known.citation)
+        return known.read(path), terms
     return read_folder(path), Terms(name=path.name)
 
 

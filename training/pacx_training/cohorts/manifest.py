@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -110,9 +110,10 @@ def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
     Raises:
         CohortError: Names the table, the column and the first row that is no number.
     """
-    values = table[column].replace("", np.nan)
-    parsed = pd.to_numeric(values, errors="coerce")
-    wrong = np.flatnonzero(parsed.isna() & values.notna())
+    values = table[column]
+    empty = values.isna() | values.eq("")
+    parsed = pd.to_numeric(values.mask(empty), errors="coerce")
+    wrong = np.flatnonzero(parsed.isna() & ~empty)
     if len(wrong):
         raise CohortError(f"{name}, row {wrong[0] + 2}: {column} is not a number.")
     return parsed.to_numpy(dtype=np.float32)
@@ -165,14 +166,22 @@ def read_folder(folder: Path) -> Cohort:
     )
 
 
-def existing(folder: Path, names: Sequence[str], table: str) -> tuple[Path, ...]:
+def existing(
+    folder: Path, names: Sequence[str], table: str, rows: Iterable[int] | None = None
+) -> tuple[Path, ...]:
     """The files of a table, which must all be there.
+
+    Args:
+        folder: That ``names`` are relative to.
+        names: Of the files.
+        table: Its name, for errors.
+        rows: The table's rows that they come from, counted from 0; the first ones where None.
 
     Raises:
         CohortError: Names the table and the first row whose file is missing.
     """
     paths = tuple(folder / name for name in names)
-    for row, path in enumerate(paths):
+    for row, path in zip(rows if rows is not None else range(len(paths)), paths, strict=True):
         if not path.is_file():
             raise CohortError(f"{table}, row {row + 2}: the image file is missing.")
     return paths
