@@ -141,21 +141,29 @@ def anatomy(
 
 
 def import_checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="safetensors or a torch state dict.")],
+    checkpoint: Annotated[Path, typer.Argument(help="safetensors or a torch checkpoint.")],
     output: Output,
     initialisation: Annotated[str, typer.Option(help="What it is and where it comes from.")],
-    layer_norm_eps: Annotated[float, typer.Option(help="1e-5 for the authors' stage 2.")] = 1e-6,
+    layer_norm_eps: Annotated[
+        float | None,
+        typer.Option(help="1e-5 for the authors' merged stage 2; told from the keys otherwise."),
+    ] = None,
+    lora_alpha: Annotated[float, typer.Option(help="Of the authors' stage 2.")] = 16.0,
+    label: Annotated[
+        list[str] | None, typer.Option(help="An output of the head, in order; repeatable.")
+    ] = None,
 ) -> None:
-    """Turn weights of timm, MAE, DINOv2 or the authors' stage 1 into a run folder."""
-    from pacx.manifest import Provenance
-    from pacx_training.checkpoints import import_encoder
-    from pacx_training.runs import RunDirectory
+    """Turn a checkpoint of timm, MAE, DINOv2 or the authors into a run folder."""
+    from pacx_training.imports import import_run
 
-    run = RunDirectory(output)
-    run.save_encoder(import_encoder(checkpoint, layer_norm_eps=layer_norm_eps))
-    steps = (f"pacx import {checkpoint.name}",)
-    run.save_provenance(Provenance(initialisation=initialisation, sources=(), steps=steps))
-    run.save_environment()
+    import_run(
+        checkpoint,
+        output,
+        initialisation,
+        layer_norm_eps=layer_norm_eps,
+        lora_alpha=lora_alpha,
+        labels=tuple(label or ()),
+    )
 
 
 def _table(reports: tuple[FindingReport, ...]) -> Table:

@@ -153,6 +153,8 @@ class _Trainer:
         self.sampler = Sampler(stage.training.weights, recipe.batch_size, recipe.seed)
         if not self.sampler.steps_per_epoch:
             raise RecipeError("There are fewer films than batch_size.")
+        if not stage.training.weights.any():
+            raise RecipeError("No film has a weight above zero.")
         self.steps = max(1, round(recipe.epochs * self.sampler.steps_per_epoch))
         self.schedule = CosineSchedule(
             steps=self.steps,

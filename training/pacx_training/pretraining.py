@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from pacx.errors import RecipeError
-from pacx.manifest import Provenance, Source
+from pacx.errors import CohortError, RecipeError
+from pacx.manifest import Provenance
 from pacx.preprocessing import PreprocessingSpec
 from pacx_training.augmentation import draw_boxes, resized_crop, whole_boxes
 from pacx_training.cohorts.cache import CachedFilms, FilmCache
 from pacx_training.cohorts.catalogue import read_cohort, source_of
+from pacx_training.cohorts.manifest import Cohort
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, unpatchify
@@ -29,6 +30,10 @@ from pacx_training.sampling import Draws, Rows
 SHOWN = 4
 """Films whose reconstruction is shown in the logs."""
 
+_USE = "stage 1: the encoder"
+_UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
+
+_USE = "stage 1: the encoder"
 _UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
 
 
@@ -158,19 +163,18 @@ def pretrain(
     start = RunDirectory(initialisation) if initialisation else None
     torch.manual_seed(recipe.loop.seed)
     step = MaskedStep(MaskedAutoencoder(_encoder(recipe, start), recipe.decoder), recipe)
-    training, validation, sources = _films(data)
-    store = FilmCache(
-        cache or output.parent / "film-cache", PreprocessingSpec(size=recipe.film_size)
-    )
-    train(_stage(step, store, training, validation), recipe.loop, run)
+    cohorts = [read_cohort(path) for path in data]
+    training, validation = (_films([c for c, _ in cohorts], name) for name in ("train", "val"))
+    if not training.paths:
+        raise CohortError("The cohorts hold no films of the split train.")
+    folder = cache or output.parent / "film-cache"
+    store = FilmCache(folder, PreprocessingSpec(size=recipe.film_size))
     save_section(run.recipe, "mae", recipe)
     run.save_environment()
-    told = (
-        start.load_provenance()
-        if start
-        else Provenance(initialisation="random", sources=(), steps=())
-    )
-    run.save_provenance(extended(told, f"pacx train mae --recipe {recipe_name}", sources))
+    told = start.load_provenance() if start else _UNTRAINED
+    used = tuple(source_of(cohort.split("train"), terms, _USE) for cohort, terms in cohorts)
+    run.save_provenance(extended(told, f"pacx train mae --recipe {recipe_name}", used))
+    train(_stage(step, store, training, validation), recipe.loop, run)
 
 
 def _encoder(recipe: MaeRecipe, start: RunDirectory | None) -> VisionTransformer:
@@ -186,21 +190,10 @@ def _encoder(recipe: MaeRecipe, start: RunDirectory | None) -> VisionTransformer
     return encoder
 
 
-def _films(data: Sequence[Path]) -> tuple[Films, Films, tuple[Source, ...]]:
-    cohorts = [read_cohort(path) for path in data]
-    splits = {name: [cohort.split(name) for cohort, _ in cohorts] for name in ("train", "val")}
-    training, validation = (
-        Films(
-            tuple(path for cohort in splits[name] for path in cohort.paths),
-            np.concatenate([cohort.weights for cohort in splits[name]]),
-        )
-        for name in ("train", "val")
-    )
-    pairs = zip(splits["train"], cohorts, strict=True)
-    sources = tuple(
-        source_of(cohort, terms, "stage 1: the encoder") for cohort, (_, terms) in pairs
-    )
-    return training, validation, sources
+def _films(cohorts: Sequence[Cohort], split: str) -> Films:
+    parts = [cohort.split(split) for cohort in cohorts]
+    paths = tuple(path for part in parts for path in part.paths)
+    return Films(paths, np.concatenate([part.weights for part in parts]))
 
 
 def _stage(step: MaskedStep, cache: FilmCache, training: Films, validation: Films) -> Stage:
@@ -212,9 +205,8 @@ def _stage(step: MaskedStep, cache: FilmCache, training: Films, validation: Film
 
     shown = source(validation if validation.paths else training, augmented=False)
     few = np.arange(min(SHOWN, len(shown.weights)))
-    batch = shown.batch(
-        few, Draws.of_step(recipe.loop.seed, 0, Rows(start=0, stop=len(few), total=len(few)))
-    )
+    rows = Rows(start=0, stop=len(few), total=len(few))
+    batch = shown.batch(few, Draws.of_step(recipe.loop.seed, 0, rows))
 
     def pictures() -> Mapping[str, Tensor]:
         device = step.mean.device
