@@ -6,15 +6,17 @@ again. Every map explains a contrast: a weight per logit, one-hot for a single f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pacx.engines import Engine
+from pacx.engines.protocol import Engine
+from pacx.errors import UnknownMethod
 from pacx.masks import Mask, thorax
 from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx.results import ExplanationMethod
 
 Map = NDArray[np.float32]
 
@@ -39,6 +41,7 @@ class Question:
         grid: Rows and columns of patches.
         pixels: float32 ``[S, S]`` in [0, 1], not normalised.
         contrast: float32 ``[C]``, a weight per logit; +1 and -1 compare two findings.
+        masks: bool ``[3, S, S]`` in the order of ``STRUCTURES``, or None where not known.
     """
 
     engine: Engine
@@ -46,6 +49,7 @@ class Question:
     grid: tuple[int, int]
     pixels: Map
     contrast: NDArray[np.float32]
+    masks: Mask | None = None
 
     @property
     def blank(self) -> Map:
@@ -135,29 +139,31 @@ def occlusion(question: Question, *, window: int = WINDOW_PATCHES) -> Map:
     return np.asarray(total / np.sum(tiles, axis=0), dtype=np.float32)
 
 
-def region_losses(question: Question, masks: Mask) -> dict[str, float]:
+def region_losses(question: Question) -> dict[str, float]:
     """What the score loses when heart, right lung, left lung or all around them is hidden.
 
-    Args:
-        question: What is asked.
-        masks: bool ``[3, S, S]`` in the order of ``STRUCTURES``.
+    Raises:
+        UnknownMethod: The question comes without masks.
     """
-    regions = _regions(masks)
+    regions = _regions(question)
     return dict(zip(regions, _losses(question, list(regions.values())).tolist(), strict=True))
 
 
-def region_ablation(question: Question, masks: Mask) -> Map:
+def region_ablation(question: Question) -> Map:
     """The same as a map: every region's loss, spread evenly over its area."""
     total = np.zeros(question.pixels.shape, dtype=np.float32)
-    regions = _regions(masks)
-    for region, loss in region_losses(question, masks).items():
+    regions = _regions(question)
+    for region, loss in region_losses(question).items():
         total += regions[region] * np.float32(loss / max(regions[region].sum(), 1))
     return question.pooled(total)
 
 
-def _regions(masks: Mask) -> dict[str, Mask]:
-    heart, right, left = masks
-    return {"heart": heart, "right_lung": right, "left_lung": left, "outside": ~thorax(masks)}
+def _regions(question: Question) -> dict[str, Mask]:
+    if question.masks is None:
+        raise UnknownMethod("This model has no anatomy decoder, so it knows no regions.")
+    heart, right, left = question.masks
+    outside = ~thorax(question.masks)
+    return {"heart": heart, "right_lung": right, "left_lung": left, "outside": outside}
 
 
 def _losses(question: Question, hidden: Sequence[Mask]) -> NDArray[np.float64]:
@@ -177,3 +183,21 @@ def _tiles(grid: tuple[int, int], window: int) -> Iterator[Mask]:
 
 def _enlarged(tile: Mask, shape: tuple[int, ...]) -> Mask:
     return tile.repeat(shape[0] // tile.shape[0], 0).repeat(shape[1] // tile.shape[1], 1)
+
+
+TARGETED: Mapping[ExplanationMethod, Callable[[Question], Map]] = {
+    "relevance": relevance,
+    "integrated_gradients": integrated_gradients,
+    "gradient_shap": gradient_shap,
+    "occlusion": occlusion,
+    "region_ablation": region_ablation,
+}
+"""Methods that explain one finding, or the contrast of two."""
+
+DIFFERENTIATING: frozenset[ExplanationMethod] = frozenset(
+    {"relevance", "integrated_gradients", "gradient_shap"}
+)
+"""Those of them that need the ``explain`` graph."""
+
+UNSIGNED: frozenset[ExplanationMethod] = frozenset({"rollout", "last_layer", "relevance"})
+"""Methods whose maps hold no evidence against a finding."""

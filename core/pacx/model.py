@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 from pacx.engines import Engine, open_engine
 from pacx.engines.protocol import EngineName, Precision
-from pacx.errors import EngineError, UnknownMethod
-from pacx.findings import read_findings
+from pacx.errors import EngineError, UnknownMethod, UnknownTarget
+from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
+from pacx.findings import read_findings, target_index
 from pacx.manifest import Manifest
+from pacx.masks import Mask, masks_from
+from pacx.measures import silhouette_focus
 from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec, normalise, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import read
@@ -36,6 +39,8 @@ class Outputs:
         logits: ``[N, C]``, in the order of the manifest's findings.
         rollout: ``[N, grid_rows, grid_columns]``.
         last_layer: ``[N, grid_rows, grid_columns]``.
+        masks: ``[N, 3, side, side]``, logits in the order of ``STRUCTURES``; None where the
+            bundle has no anatomy decoder.
     """
 
     embedding: NDArray[np.float32]
@@ -43,6 +48,7 @@ class Outputs:
     logits: NDArray[np.float32]
     rollout: NDArray[np.float32]
     last_layer: NDArray[np.float32]
+    masks: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.embedding)
@@ -56,6 +62,7 @@ class Outputs:
             self.logits[row],
             self.rollout[row],
             self.last_layer[row],
+            None if self.masks is None else self.masks[row],
         )
 
 
@@ -79,11 +86,6 @@ class Model:
     def sha256(self) -> str:
         """Hash of the manifest, which holds the hashes of all other files."""
         return self.bundle.sha256
-
-    @property
-    def methods(self) -> tuple[ExplanationMethod, ...]:
-        """The explanation methods that it can answer with, the default first."""
-        return METHODS
 
     @property
     def spec(self) -> PreprocessingSpec:
@@ -116,6 +118,7 @@ class Model:
             values["logits"],
             values["rollout"],
             values["last_layer"],
+            values.get("masks"),
         )
         if len(outputs) != len(pixel_values):
             raise EngineError("The engine returned another number of rows than it was given.")
@@ -131,21 +134,75 @@ class Model:
             geometry=geometry,
         )
 
+    @property
+    def methods(self) -> tuple[ExplanationMethod, ...]:
+        """The explanation methods that this bundle has the graphs for; the default first."""
+        differentiates = "explain" in self.manifest.graphs
+        segments = any(output.name == "masks" for output in self.manifest.graphs["predict"].outputs)
+        return tuple(
+            method
+            for method in METHODS
+            if (differentiates or method not in DIFFERENTIATING)
+            and (segments or method != "region_ablation")
+        )
+
     def explain_from(
-        self, row: Outputs, geometry: Geometry, method: str, target: str | None = None
+        self,
+        row: Outputs,
+        prepared: ModelInput,
+        method: str,
+        target: str | None = None,
+        versus: str | None = None,
     ) -> Explanation:
-        """Read an explanation off one image's outputs.
+        """Explain one image, given its outputs; targeted methods run the engine again.
+
+        Args:
+            row: One image's outputs.
+            prepared: What they were computed from.
+            method: One of ``methods``.
+            target: Label of a finding; attention methods take none, all others need one.
+            versus: Label of another finding that the target is compared with.
 
         Raises:
             UnknownMethod: No such method, or a target for a method that has none.
+            UnknownTarget: No such finding, or none for a method that needs one.
+            EngineError: The engine failed, or does not offer the method's graph.
         """
-        known = {"rollout": row.rollout, "last_layer": row.last_layer}
-        if method not in known:
-            raise UnknownMethod(f"There is no such method. Known ones: {', '.join(METHODS)}.")
-        if target is not None:
-            raise UnknownMethod("This method is the same for every finding: leave out the target.")
-        name: ExplanationMethod = "rollout" if method == "rollout" else "last_layer"
-        return Explanation(name, None, known[method][0], signed=False, geometry=geometry)
+        chosen = next((known for known in self.methods if known == method), None)
+        if chosen is None:
+            raise UnknownMethod(f"There is no such method. Known ones: {', '.join(self.methods)}.")
+        masks = None if row.masks is None else masks_from(row.masks[0], self.spec.size)
+        if chosen in TARGETED:
+            grid = TARGETED[chosen](self._question(prepared, masks, target, versus))
+        else:
+            grid = _attention(row, chosen, target)
+        return Explanation(
+            method=chosen,
+            target=target,
+            versus=versus,
+            grid=grid,
+            signed=chosen not in UNSIGNED,
+            geometry=prepared.geometry,
+            focus=None if masks is None else silhouette_focus(grid, masks),
+        )
+
+    def _question(
+        self, prepared: ModelInput, masks: Mask | None, target: str | None, versus: str | None
+    ) -> Question:
+        if target is None:
+            raise UnknownTarget("This method explains one finding: name a target.")
+        contrast = np.zeros(len(self.manifest.findings), dtype=np.float32)
+        contrast[target_index(self.manifest, target)] += 1
+        if versus is not None:
+            contrast[target_index(self.manifest, versus)] -= 1
+        return Question(
+            engine=self.engine,
+            spec=self.spec,
+            grid=self.manifest.encoder.grid,
+            pixels=prepared.pixels,
+            contrast=contrast,
+            masks=masks,
+        )
 
     @overload
     def predict(self, x: Readable) -> Prediction: ...
@@ -179,18 +236,24 @@ class Model:
         return np.concatenate(rows)
 
     def explain(
-        self, x: Readable, *, method: str = "rollout", target: str | None = None
+        self,
+        x: Readable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
     ) -> Explanation:
-        """Where the model looked in one radiograph.
+        """Where the model looked in one radiograph; see :meth:`explain_from`.
 
         Raises:
             InputError: The file cannot be read or used.
             UnknownMethod: No such method.
+            UnknownTarget: No such finding.
             EngineError: The engine failed.
         """
         prepared = self.prepare(x)
         outputs = self.run(prepared.pixels[np.newaxis])
-        return self.explain_from(outputs, prepared.geometry, method, target)
+        return self.explain_from(outputs, prepared, method, target, versus)
 
     def prepare(self, x: Readable) -> ModelInput:
         """Read a radiograph where needed and bring it onto the model's grid."""
@@ -204,6 +267,13 @@ class Model:
     def _predict_one(self, x: Readable) -> Prediction:
         prepared = self.prepare(x)
         return self.interpret(self.run(prepared.pixels[np.newaxis]), prepared.geometry)
+
+
+def _attention(row: Outputs, method: ExplanationMethod, target: str | None) -> NDArray[np.float32]:
+    if target is not None:
+        raise UnknownMethod("This method is the same for every finding: leave out the target.")
+    grid: NDArray[np.float32] = (row.rollout if method == "rollout" else row.last_layer)[0]
+    return grid
 
 
 def load(

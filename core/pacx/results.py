@@ -9,9 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.manifest import Group
+from pacx.measures import Focus
 from pacx.preprocessing import Geometry
 
-ExplanationMethod = Literal["rollout", "last_layer"]
+ExplanationMethod = Literal[
+    "rollout",
+    "last_layer",
+    "relevance",
+    "integrated_gradients",
+    "gradient_shap",
+    "occlusion",
+    "region_ablation",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +62,11 @@ class Explanation:
     Attributes:
         method: How the map was made.
         target: The finding that it explains, or None for class-agnostic methods.
+        versus: The finding that the target is compared with, or None.
         grid: float32 ``[grid_rows, grid_columns]`` on the model's patch grid.
         signed: Whether negative values mean evidence against the target.
         geometry: The way from the grid to the original pixels.
+        focus: Where the map lies relative to heart and lungs, where the bundle finds those.
     """
 
     method: ExplanationMethod
@@ -63,3 +74,5 @@ class Explanation:
     grid: NDArray[np.float32]
     signed: bool
     geometry: Geometry
+    versus: str | None = None
+    focus: Focus | None = None

@@ -63,8 +63,12 @@ async def explain(
     kind = preferred(accept, (JSON_TYPE, PNG_TYPE, NPY_TYPE))
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
-        explanation = visit.served.model.explain_from(
-            examination.outputs, examination.decoded.input.geometry, method, target
+        explanation = await anyio.to_thread.run_sync(
+            visit.served.model.explain_from,
+            examination.outputs,
+            examination.decoded.input,
+            method,
+            target,
         )
         if kind == PNG_TYPE:
             body = await anyio.to_thread.run_sync(
