@@ -32,13 +32,19 @@ def evaluate(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="linear, few-label, calibration, subgroups, ...; repeatable."),
+        typer.Option(
+            help="linear, few-label, calibration, subgroups, robustness, export-parity or speed; "
+            "repeatable."
+        ),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="A manifest's column to ask about; repeatable.")
     ] = None,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap samples.")] = 2000,
     subsets: Annotated[int, typer.Option(min=2, help="Few-label subsets.")] = 5,
+    films: Annotated[
+        int, typer.Option(min=1, help="Films for robustness, export-parity and speed, at most.")
+    ] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of folds, subsets and resampling.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps embeddings between evaluations.")
@@ -67,6 +73,7 @@ def evaluate(
             bootstrap=Bootstrap(replicates=replicates, seed=seed),
             seed=seed,
             subsets=subsets,
+            films=films,
             progress=progress,
         )
         outcomes = run(study, protocol or ["linear"], progress)

@@ -24,6 +24,7 @@ def prepare(
     bootstrap: Bootstrap,
     seed: int = 0,
     subsets: int = 5,
+    films: int = 200,
     progress: Progress = lambda *_: None,
 ) -> Study:
     """Embed the films of a benchmark with every subject.
@@ -32,11 +33,14 @@ def prepare(
         EvaluationError: A film cannot be used or an encoder failed.
         SubjectError: Two subjects have the same name.
     """
-    entrants = []
-    for encoder in encoders:
-        entrants.append(_enter(encoder, benchmark, cache, progress))
+    entrants = [_enter(encoder, benchmark, cache, progress) for encoder in encoders]
     return Study(
-        benchmark=benchmark, entrants=entrants, bootstrap=bootstrap, seed=seed, subsets=subsets
+        benchmark=benchmark,
+        entrants=entrants,
+        bootstrap=bootstrap,
+        seed=seed,
+        subsets=subsets,
+        films=films,
     )
 
 

@@ -9,13 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pacx.manifest import Provenance
 from pacx_evaluation.subjects import EmbeddingCache
-from pacx_training.encoder import EncoderConfig, VisionTransformer, initialise
 from pacx_training.runs import RunDirectory
 
 
@@ -92,18 +89,9 @@ def own_films(tmp_path: Path) -> Callable[[], DrawnFilms]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with an untrained encoder of two blocks."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = EncoderConfig(image_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4)
-        encoder = VisionTransformer(config)
-        initialise(encoder)
-    run = RunDirectory(folder)
-    run.save_encoder(encoder)
-    run.save_provenance(Provenance(initialisation="untrained", sources=(), steps=()))
-    return folder
+def run_folder(tiny_run: RunDirectory) -> Path:
+    """Where the tiny run lies."""
+    return tiny_run.path
 
 
 @pytest.fixture

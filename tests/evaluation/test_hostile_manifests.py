@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,13 +78,13 @@ def test_films_without_a_label_are_left_out_and_counted(films: DrawnFilms) -> No
 
 
 def test_nothing_is_reported_of_a_finding_with_one_positive(
-    films: DrawnFilms, tiny_run: str, cache: EmbeddingCache
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
 ) -> None:
     table = films.table.assign(rare=0)
     table.loc[table.index[table["split"] == "test"][0], "rare"] = 1
     benchmark = open_benchmark(str(films.write(table)), labels=["rare"])
     study = prepare(
-        [open_subject(str(tiny_run))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+        [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
     )
     (row,) = linear.run(study).section.measurements
     assert row.value is None
@@ -91,8 +92,8 @@ def test_nothing_is_reported_of_a_finding_with_one_positive(
 
 
 def test_two_subjects_of_one_name_are_refused(
-    films: DrawnFilms, tiny_run: str, cache: EmbeddingCache
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
 ) -> None:
-    encoders = [open_subject(f"same={tiny_run}") for _ in range(2)]
+    encoders = [open_subject(f"same={run_folder}") for _ in range(2)]
     with pytest.raises(SubjectError, match="same name"):
         prepare(encoders, open_benchmark(str(films.manifest)), cache, bootstrap=Bootstrap())

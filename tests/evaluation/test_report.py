@@ -35,10 +35,10 @@ def run_command(films: DrawnFilms, run: Path, output: Path, cache: Path) -> Path
 
 
 @pytest.fixture(scope="module")
-def report(films: DrawnFilms, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(films: DrawnFilms, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two subjects with all protocols that need no further files."""
     folder = tmp_path_factory.mktemp("report")
-    return run_command(films, tiny_run, folder / "report", folder / "cache.sqlite")
+    return run_command(films, run_folder, folder / "report", folder / "cache.sqlite")
 
 
 def test_everything_that_a_reader_needs_is_there(report: Path) -> None:
@@ -63,9 +63,9 @@ def test_the_data_is_described_and_its_splits_proven_apart(report: Path, films: 
 
 
 def test_the_same_evaluation_gives_the_same_numbers(
-    report: Path, films: DrawnFilms, tiny_run: Path, tmp_path: Path
+    report: Path, films: DrawnFilms, run_folder: Path, tmp_path: Path
 ) -> None:
-    again = run_command(films, tiny_run, tmp_path / "again", tmp_path / "cache.sqlite")
+    again = run_command(films, run_folder, tmp_path / "again", tmp_path / "cache.sqlite")
     for name in ("metrics.json", "data.json", "report.html"):
         assert (again / name).read_bytes() == (report / name).read_bytes()
 

@@ -41,21 +41,21 @@ def _paths(films: DrawnFilms, count: int) -> list[Path]:
 
 
 def test_a_run_a_checkpoint_and_a_picture_in_memory_give_the_same_embeddings(
-    films: DrawnFilms, tiny_run: Path
+    films: DrawnFilms, run_folder: Path
 ) -> None:
     paths = _paths(films, 3)
-    run = open_subject(str(tiny_run)).embed(paths)
+    run = open_subject(str(run_folder)).embed(paths)
     assert run.shape == (3, 32)
     assert run.dtype == np.float32
     pixels = np.asarray(Image.open(paths[0]))
-    again = open_subject(f"again={tiny_run}").embed([Radiograph.from_array(pixels)])
+    again = open_subject(f"again={run_folder}").embed([Radiograph.from_array(pixels)])
     np.testing.assert_allclose(again[0], run[0], atol=1e-5)
 
 
 def test_the_order_and_the_company_of_films_do_not_matter(
-    films: DrawnFilms, tiny_run: Path
+    films: DrawnFilms, run_folder: Path
 ) -> None:
-    encoder, paths = open_subject(str(tiny_run)), _paths(films, 20)
+    encoder, paths = open_subject(str(run_folder)), _paths(films, 20)
     together = encoder.embed(paths)
     alone = np.concatenate([encoder.embed([path]) for path in reversed(paths)])
     np.testing.assert_allclose(alone[::-1], together, atol=1e-5)
@@ -112,9 +112,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_film_is_embedded_once_however_often_it_is_asked_for(
-    films: DrawnFilms, tiny_run: Path, cache: EmbeddingCache
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
 ) -> None:
-    encoder, paths = Counting(tiny_run), _paths(films, 5)
+    encoder, paths = Counting(run_folder), _paths(films, 5)
     digests = [file_sha256(path) for path in paths]
     first = cache.embed(encoder, paths, digests)
     again = cache.embed(encoder, [*paths[::-1], paths[0]], [*digests[::-1], digests[0]])
@@ -123,21 +123,21 @@ def test_a_film_is_embedded_once_however_often_it_is_asked_for(
 
 
 def test_embeddings_of_another_subject_are_not_reused(
-    films: DrawnFilms, tiny_run: Path, cache: EmbeddingCache
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
 ) -> None:
     paths = _paths(films, 2)
     digests = [file_sha256(path) for path in paths]
-    cache.embed(Counting(tiny_run), paths, digests)
+    cache.embed(Counting(run_folder), paths, digests)
     other = open_subject("random:vit_tiny_patch16_32")
     assert cache.embed(other, paths, digests).shape == (2, 192)
 
 
 def test_an_unreadable_film_is_named_by_its_hash_alone(
-    films: DrawnFilms, tiny_run: Path, tmp_path: Path
+    films: DrawnFilms, run_folder: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "Doe_Jane.png"
     broken.write_bytes((films.folder / films.table["path"][0]).read_bytes()[:200])
     with pytest.raises(EvaluationError) as caught:
-        open_subject(str(tiny_run)).embed([broken])
+        open_subject(str(run_folder)).embed([broken])
     assert file_sha256(broken) in caught.value.detail
     assert "Doe" not in caught.value.detail

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pacx_evaluation.protocols import calibration, few_label, linear, subgroups
+from pacx_evaluation.protocols import (
+    calibration,
+    export_parity,
+    few_label,
+    linear,
+    robustness,
+    speed,
+    subgroups,
+)
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study
 
 __all__ = ["PROTOCOLS", "Drawing", "Entrant", "Outcome", "Study"]
 
 PROTOCOLS: Mapping[str, Callable[[Study], Outcome]] = {
-    protocol.NAME: protocol.run for protocol in (linear, few_label, calibration, subgroups)
+    linear.NAME: linear.run,
+    few_label.NAME: few_label.run,
+    calibration.NAME: calibration.run,
+    subgroups.NAME: subgroups.run,
+    robustness.NAME: robustness.run,
+    export_parity.NAME: export_parity.run,
+    speed.NAME: speed.run,
 }

@@ -72,6 +72,7 @@ class Study:
         bootstrap: How intervals are resampled.
         seed: Of folds and subsets.
         subsets: Number of few-label subsets.
+        films: Bound on the films that are encoded again by robustness, export parity and speed.
     """
 
     benchmark: Benchmark
@@ -79,6 +80,7 @@ class Study:
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     seed: int = 0
     subsets: int = 5
+    films: int = 200
     _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)
     _quantities: dict[tuple[str, str], QuantityScores] = field(default_factory=dict, init=False)
 

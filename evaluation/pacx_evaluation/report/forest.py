@@ -77,3 +77,25 @@ def _finish(axes: Axes, ticks: list[float], names: list[str], title: str) -> Non
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def bars(frame: pd.DataFrame) -> Figure:
+    """One block per condition, a bar per subject; for distances that start at zero."""
+    subjects = list(dict.fromkeys(frame["subject"]))
+    colour, blocks = colours(subjects), parts(frame, "condition")
+    lines = len(blocks) * (len(subjects) + 1)
+    figure = Figure(figsize=(WIDTH_IN, LINE_IN * lines + 0.9), layout="constrained")
+    axes = figure.add_subplot()
+    ticks = []
+    for place, (_, rows) in enumerate(blocks):
+        top = place * (len(subjects) + 1)
+        ticks.append(top + (len(subjects) - 1) / 2)
+        heights = [top + subjects.index(name) for name in rows["subject"]]
+        axes.barh(heights, rows["value"], color=[colour[name] for name in rows["subject"]])
+    for name in subjects:
+        axes.barh(0, 0, color=colour[name], label=name)
+    metric = str(frame["metric"].iloc[0])
+    _finish(axes, ticks, [name for name, _ in blocks], METRICS.get(metric, metric))
+    if len(subjects) > 1:
+        legend_below(figure, axes)
+    return figure

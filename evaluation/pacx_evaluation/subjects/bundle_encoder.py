@@ -35,4 +35,4 @@ def from_bundle(directory: Path, name: str, *, engine: str = "auto") -> LocalEnc
     )
     facts = {"simulated_physiology": manifest.simulated_physiology, "licence": manifest.licence}
     identity = identity.model_copy(update=facts)
-    return LocalEncoder(identity=identity, spec=model.spec, run=run)
+    return LocalEncoder(identity=identity, spec=model.spec, run=run, bundle=model.bundle)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from pacx.bundle import Bundle
 from pacx.embeddings import preprocessing_sha256
 from pacx.errors import EvaluationError, InputError
 from pacx.manifest import Provenance
@@ -77,11 +78,13 @@ class LocalEncoder:
         identity: What it is.
         spec: How it wants its input.
         run: ``pixel_values`` float32 ``[N, 3, S, S]`` -> embeddings float32 ``[N, D]``.
+        bundle: Where it came from, if that was a bundle.
     """
 
     identity: Identity
     spec: PreprocessingSpec
     run: Callable[[NDArray[np.float32]], Embeddings]
+    bundle: Bundle | None = None
 
     def embed(self, films: Sequence[Film]) -> Embeddings:
         """Read, prepare and encode films; see :class:`Encoder`."""

@@ -1,0 +1,226 @@
+"""Whether every engine computes what torch computes from a bundle's own weights, on real films."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from pacx.bundle import HEADS, WEIGHTS, Bundle
+from pacx.engines import Engine, open_ungated
+from pacx.engines.parity import LIMITS, Measure, distances, probabilities
+from pacx.engines.protocol import Tensor
+from pacx.errors import (
+    EngineUnavailable,
+    ExtraMissing,
+    ParityExceeded,
+    SubjectError,
+)
+from pacx.preprocessing import normalise, prepare
+from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.protocols.sampling import Rows, auroc_change, reported_films
+from pacx_evaluation.protocols.study import Outcome, Study
+from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
+from pacx_export.graphs import Classifier
+from pacx_export.torch_engine import TorchEngine
+from pacx_export.verification import VARIANTS
+from pacx_training.checkpoints import load_strictly, read_tensors
+from pacx_training.encoder import EncoderConfig, VisionTransformer
+
+NAME = "export-parity"
+BATCH = 8
+COMPARED = ("embedding", "logits")
+_LEAD = (
+    "{films} reported films through the predict graph of each bundle, on every engine and "
+    "precision of this machine, against torch in float32 with the bundle's own weights. A float32 "
+    "engine over tolerance fails the evaluation; a lower precision over tolerance is marked."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """One engine against torch; arrays by output."""
+
+    bundle: Bundle
+    engine: Engine
+    wanted: Mapping[str, Tensor]
+    actual: Mapping[str, Tensor]
+
+    @property
+    def condition(self) -> str:
+        """Engine and precision."""
+        return f"{self.engine.name} {self.engine.precision}"
+
+    def excess(self) -> list[str]:
+        """Measures over tolerance, in words."""
+        limits = LIMITS[self.engine.precision]
+        return [
+            f"{output} {measure}"
+            for output in COMPARED
+            for measure, values in self.distances(output).items()
+            if values.max() > limits.of(output, measure)
+        ]
+
+    def distances(self, output: str) -> Mapping[Measure, NDArray[np.float64]]:
+        """By measure, one for each film."""
+        return distances(output, self.actual[output], self.wanted[output], self.bundle.manifest)
+
+
+def run(study: Study) -> Outcome:
+    """Compare every bundle among the subjects.
+
+    Raises:
+        SubjectError: No subject is a bundle.
+        ParityExceeded: An engine in float32 differs by more than the tolerance.
+    """
+    bundles = {
+        entrant.name: entrant.encoder.bundle
+        for entrant in study.entrants
+        if isinstance(entrant.encoder, LocalEncoder) and entrant.encoder.bundle is not None
+    }
+    if not bundles:
+        raise SubjectError("Export parity needs a bundle among the subjects.")
+    films = reported_films(study)
+    rows: list[Measurement] = []
+    notes: list[str] = []
+    for name, bundle in bundles.items():
+        for comparison in _comparisons(study, bundle, films):
+            rows += _measure(study, name, comparison, films)
+            notes += _judge(name, comparison)
+    section = Section(
+        name=NAME,
+        title="Export parity",
+        lead=_LEAD.format(films=len(films)),
+        measurements=tuple(rows),
+        notes=tuple(notes),
+    )
+    return Outcome(section=section)
+
+
+def torch_engine(bundle: Bundle) -> TorchEngine:
+    """Torch in float32 with the weights that a bundle stores.
+
+    Raises:
+        CheckpointError: The weights are no encoder.
+    """
+    encoder = _encoder(bundle)
+    classifier = Classifier(encoder, bundle.manifest.heads)
+    stored = load_file(bundle.path(HEADS))
+    wanted = classifier.heads.state_dict()
+    classifier.heads.load_state_dict({key: stored[f"heads.{key}"] for key in wanted})
+    return TorchEngine(classifier.eval().requires_grad_(False))
+
+
+def _encoder(bundle: Bundle) -> VisionTransformer:
+    spec, tensors = bundle.manifest.encoder, read_tensors(bundle.path(WEIGHTS))
+    hub = json.loads(bundle.path("config.json").read_bytes())
+    config = EncoderConfig(
+        image_size=bundle.manifest.input.size,
+        patch_size=spec.patch_size,
+        embed_dim=spec.embedding_dimension,
+        depth=spec.depth,
+        num_heads=spec.heads,
+        mlp_ratio=len(tensors["blocks.0.mlp.fc1.bias"]) / spec.embedding_dimension,
+        layer_norm_eps=hub["layer_norm_eps"],
+        position_embedding="learned",
+    )
+    encoder = VisionTransformer(config)
+    load_strictly(encoder, {key: tensor.float() for key, tensor in tensors.items()})
+    return encoder
+
+
+def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison]:
+    spec = bundle.manifest.input
+    paths = [study.benchmark.cohort.paths[row] for row in films.tolist()]
+    pixels = np.stack([prepare(as_radiograph(path), spec).pixels for path in paths])
+    with torch.inference_mode():
+        wanted = _outputs(torch_engine(bundle), normalise(pixels, spec))
+    for name, precision in VARIANTS:
+        try:
+            engine = open_ungated(bundle, name, precision=precision)
+        except (ExtraMissing, EngineUnavailable):
+            continue
+        actual = _outputs(engine, normalise(pixels, spec))
+        yield Comparison(bundle=bundle, engine=engine, wanted=wanted, actual=actual)
+        engine.close()
+
+
+def _outputs(engine: Engine | TorchEngine, pixels: Tensor) -> dict[str, Tensor]:
+    parts = [
+        engine.run("predict", {"pixel_values": pixels[start : start + BATCH]})
+        for start in range(0, len(pixels), BATCH)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in COMPARED}
+
+
+def _measure(
+    study: Study, subject: str, comparison: Comparison, films: Rows
+) -> Iterator[Measurement]:
+    cosine = comparison.distances("embedding")["cosine"]
+    moved = comparison.distances("logits")["probability"]
+    manifest = comparison.bundle.manifest
+    before, after = (
+        probabilities(values["logits"], manifest)
+        for values in (comparison.wanted, comparison.actual)
+    )
+    thresholds = np.array([finding.threshold for finding in manifest.findings])
+    flipped = float(((before >= thresholds) != (after >= thresholds)).mean())
+    shared = {"subject": subject, "protocol": NAME, "condition": comparison.condition}
+    for target, metric, value in (
+        ("embedding", "cosine_distance", cosine.mean()),
+        ("embedding", "cosine_distance_worst", cosine.max()),
+        ("all findings", "probability_shift", moved.mean()),
+        ("all findings", "probability_shift_worst", moved.max()),
+        ("all findings", "flipped", flipped),
+    ):
+        yield Measurement(
+            **shared, target=target, metric=metric, value=max(0.0, float(value)), films=len(films)
+        )
+    for column, finding in enumerate(manifest.findings):
+        yield from _change(
+            study, shared, finding.label, films, (before[:, column], after[:, column])
+        )
+
+
+def _change(
+    study: Study,
+    shared: Mapping[str, str],
+    label: str,
+    films: Rows,
+    values: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> Iterator[Measurement]:
+    """Change of AUROC for a finding of the bundle that the benchmark has labels for."""
+    for target in study.benchmark.findings:
+        if target.label != label:
+            continue
+        used = study.benchmark.usable(target)[films]
+        labels = study.benchmark.values(target)[films[used]] > 0
+        patients = study.benchmark.cohort.patients[films[used]]
+        before, after = (column[used] for column in values)
+        change, reason = auroc_change(study, labels, patients, before, after)
+        yield Measurement(
+            subject=shared["subject"],
+            protocol=NAME,
+            condition=shared["condition"],
+            target=target.name,
+            metric="auroc_change",
+            value=change.value if change else None,
+            low=change.low if change else None,
+            high=change.high if change else None,
+            reason=reason,
+            films=int(used.sum()),
+            positives=int(labels.sum()),
+        )
+
+
+def _judge(subject: str, comparison: Comparison) -> Iterator[str]:
+    excess = comparison.excess()
+    if excess and comparison.engine.precision == "f32":
+        raise ParityExceeded(f"{subject} on {comparison.condition}: {', '.join(excess)}.")
+    if excess:
+        yield f"{subject} on {comparison.condition} is over tolerance: {', '.join(excess)}."

@@ -1,0 +1,102 @@
+"""Protocols that encode films again: perturbations, engines and time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pacx.bundle import Bundle
+from pacx.errors import ParityExceeded, SubjectError
+from pacx.radiograph import Radiograph
+from pacx_evaluation.benchmarks import open_benchmark
+from pacx_evaluation.evaluation import prepare, run
+from pacx_evaluation.measurements import Measurement
+from pacx_evaluation.protocols import Study, export_parity, robustness
+from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
+from pacx_evaluation.statistics.bootstrap import Bootstrap
+from pacx_evaluation.subjects import EmbeddingCache, open_subject
+from tests.evaluation.conftest import DrawnFilms
+
+
+@pytest.fixture
+def bundle_study(films: DrawnFilms, tiny_bundle: Bundle, cache: EmbeddingCache) -> Study:
+    """The tiny bundle on drawn films; its labels are renamed to one that the bundle knows."""
+    manifest = films.write(films.table.rename(columns={"opacity": "Edema"}))
+    benchmark = open_benchmark(str(manifest), labels=["Edema"])
+    encoder = open_subject(str(tiny_bundle.directory))
+    return prepare([encoder], benchmark, cache, bootstrap=Bootstrap(replicates=100), films=30)
+
+
+def _by_condition(rows: tuple[Measurement, ...], metric: str) -> dict[str, float]:
+    return {r.condition: r.value for r in rows if r.metric == metric and r.value is not None}
+
+
+@given(st.integers(0, 2**16))
+@settings(max_examples=10)
+def test_a_dicom_twin_shows_the_same_picture_in_either_polarity(seed: int) -> None:
+    pixels = np.random.default_rng(seed).random((48, 40), dtype=np.float32)
+    film = Radiograph.from_array(pixels)
+    for inverted in (False, True):
+        twin = dicom(film, inverted=inverted)
+        np.testing.assert_allclose(twin.pixels, pixels, atol=1.5 / 4095)
+
+
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_a_perturbed_film_is_still_a_film(name: str) -> None:
+    pixels = np.random.default_rng(0).random((300, 280), dtype=np.float32)
+    film = PERTURBATIONS[name](Radiograph.from_array(pixels))
+    assert film.pixels.dtype == np.float32
+    assert 0 <= film.pixels.min() < film.pixels.max() <= 1
+
+
+def test_what_should_change_nothing_changes_nothing(bundle_study: Study) -> None:
+    rows = robustness.run(bundle_study).section.measurements
+    moved = _by_condition(rows, "cosine_distance_worst")
+    assert set(moved) == {robustness.REVERSED, *PERTURBATIONS}
+    dicoms = [name for name in PERTURBATIONS if "DICOM" in name]
+    assert max(moved[name] for name in (robustness.REVERSED, *dicoms)) < 0.01
+    assert moved["JPEG, quality 50"] > moved["JPEG, quality 90"]
+    flips = _by_condition(rows, "flipped")
+    assert flips[robustness.REVERSED] <= flips["JPEG, quality 50"] + 0.2
+
+
+def test_every_engine_repeats_torch(bundle_study: Study) -> None:
+    rows = export_parity.run(bundle_study).section.measurements
+    worst = _by_condition(rows, "cosine_distance_worst")
+    assert {"onnxruntime f32", "openvino f32"} <= set(worst)
+    assert worst["onnxruntime f32"] < 1e-6
+    changes = [r for r in rows if r.metric == "auroc_change"]
+    assert {r.target for r in changes} == {"Edema"}
+
+
+def test_a_bundle_that_computes_something_else_than_its_weights_fails(
+    films: DrawnFilms, tiny_copy: Path, cache: EmbeddingCache
+) -> None:
+    benchmark = open_benchmark(str(films.manifest), labels=["opacity"])
+    encoder = open_subject(str(tiny_copy))
+    study = prepare([encoder], benchmark, cache, bootstrap=Bootstrap(replicates=100), films=4)
+    # Opened and checked before, as a bundle is whose files rot while it is being used.
+    hub = json.loads((tiny_copy / "config.json").read_bytes())
+    (tiny_copy / "config.json").write_text(json.dumps(hub | {"layer_norm_eps": 0.5}))
+    with pytest.raises(ParityExceeded, match="embedding"):
+        export_parity.run(study)
+
+
+def test_parity_needs_a_bundle_and_speed_needs_none(
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
+) -> None:
+    benchmark = open_benchmark(str(films.manifest), labels=["opacity"])
+    encoders = [open_subject(str(run_folder))]
+    study = prepare(encoders, benchmark, cache, bootstrap=Bootstrap(replicates=100), films=20)
+    with pytest.raises(SubjectError, match="bundle"):
+        run(study, ["export-parity"])
+    (outcome,) = run(study, ["speed"])
+    rows = outcome.section.measurements
+    median, late = (_by_condition(rows, metric) for metric in ("p50_ms", "p99_ms"))
+    assert all(0 < median[name] <= late[name] for name in median)
+    assert len(_by_condition(rows, "films_per_second")) == 3
