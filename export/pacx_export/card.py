@@ -61,8 +61,9 @@ def _findings(manifest: Manifest) -> str:
 def _finding(finding: FindingSpec) -> str:
     auroc = finding.validation_auroc
     measured = "-" if auroc is None else f"{auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
+    positives = "-" if finding.training_positives is None else finding.training_positives
     return (
-        f"| {finding.label} | {finding.group} | {finding.training_positives} | {measured} "
+        f"| {finding.label} | {finding.group} | {positives} | {measured} "
         f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
     )
 

@@ -34,6 +34,17 @@ class PredictionTensors(NamedTuple):
     last_layer: Tensor
 
 
+class SegmentedTensors(NamedTuple):
+    """The same and logits ``[N, 3, side, side]`` of the masks of heart and lungs."""
+
+    embedding: Tensor
+    tokens: Tensor
+    logits: Tensor
+    rollout: Tensor
+    last_layer: Tensor
+    masks: Tensor
+
+
 class ExplanationTensors(NamedTuple):
     """Outputs of ``explain``: relevance ``[N, g, g]``, gradient ``[N, 3, S, S]``, logits."""
 

@@ -10,9 +10,9 @@ import torch
 from torch.multiprocessing.spawn import start_processes
 
 from pacx.errors import RecipeError
-from pacx_export.fuse import fuse
 from pacx_training.distillation import DistillationRecipe
 from pacx_training.encoder import EncoderConfig, VisionTransformer
+from pacx_training.fusion import fuse_adapter
 from pacx_training.lora import LoraSettings, add_lora, fused, fused_state, save_adapter
 from pacx_training.recipes import read_section
 from pacx_training.student import ObjectiveSettings, Student, TuningSettings
@@ -67,7 +67,7 @@ def test_exports_fusion_of_the_adapter_gives_the_same_weights(
         for name, tensor in adapted.state_dict().items()
         if ".lora_" not in name
     }
-    exported, own = fuse({**base, **adapter}, alpha=16), fused_state(adapted)
+    exported, own = fuse_adapter({**base, **adapter}, alpha=16), fused_state(adapted)
     assert exported.keys() == own.keys()
     for name, tensor in own.items():
         torch.testing.assert_close(exported[name], tensor, atol=1e-6, rtol=1e-5)

@@ -11,6 +11,7 @@ from pacx.errors import CheckpointError
 
 _PREFIX = re.compile(r"^(?:[a-z_]+\.)*?base_model\.model\.")
 _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.[A-Za-z0-9_]+)?\.weight$")
+_BASE = ".base_layer.weight"
 _REPLACED = re.compile(r"\.original_module\.")
 _TRAINED = re.compile(r"\.modules_to_save\.[A-Za-z0-9_]+\.")
 
@@ -28,7 +29,8 @@ def fuse_adapter(tensors: Mapping[str, Tensor], *, alpha: float) -> dict[str, Te
         Plain weights under plain names, float32.
 
     Raises:
-        CheckpointError: An update is incomplete, has no weight to go to or does not fit it.
+        CheckpointError: An update is missing or incomplete, has no weight to go to or does not
+            fit it.
     """
     named = {_PREFIX.sub("", key): tensor.float() for key, tensor in tensors.items()}
     updates: dict[str, dict[str, Tensor]] = {}
@@ -38,6 +40,9 @@ def fuse_adapter(tensors: Mapping[str, Tensor], *, alpha: float) -> dict[str, Te
             updates.setdefault(match["layer"], {})[match["side"]] = tensor
         elif not _REPLACED.search(key):
             plain[_TRAINED.sub(".", key.replace(".base_layer.", "."))] = tensor
+    adapted = {key.removesuffix(_BASE) for key in named if key.endswith(_BASE)}
+    for layer in sorted(adapted - updates.keys()):
+        raise CheckpointError(f"{layer} was adapted, but its LoRA update is missing.")
     for layer, sides in updates.items():
         plain[f"{layer}.weight"] = _fused(layer, plain.get(f"{layer}.weight"), sides, alpha)
     return plain

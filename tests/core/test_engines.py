@@ -1,0 +1,206 @@
+"""The contract of engines, on every engine and precision that this machine has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from pacx.bundle import Bundle, write_manifest
+from pacx.engines import Engine, open_engine, open_gated, open_ungated, verify_engine
+from pacx.engines.protocol import Precision, Tensor
+from pacx.errors import BundleError, EngineError, EngineUnavailable, NonFiniteOutput
+from pacx.preprocessing import normalise
+
+VARIANTS: list[tuple[str, Precision]] = [
+    ("onnxruntime", "f32"),
+    ("openvino", "f32"),
+    ("openvino", "bf16"),
+]
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda variant: "-".join(variant))
+def engine(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Engine]:
+    """Every engine and precision; bf16 only where the processor computes in it."""
+    name, precision = request.param
+    if precision == "bf16" and not computes_in_bf16():
+        pytest.skip("this processor does not compute in bf16")
+    opened = open_ungated(tiny_bundle, name, precision=precision)
+    yield opened
+    opened.close()
+
+
+def computes_in_bf16() -> bool:
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def pixels(bundle: Bundle, count: int, seed: int = 0) -> Tensor:
+    size = bundle.manifest.input.size
+    pictures = np.random.default_rng(seed).random((count, size, size), dtype=np.float32)
+    return normalise(pictures, bundle.manifest.input)
+
+
+def test_answers_every_output_of_the_manifest(engine: Engine, tiny_bundle: Bundle) -> None:
+    for name in ("encode", "predict"):
+        outputs = engine.run(name, {"pixel_values": pixels(tiny_bundle, 3)})
+        spec = tiny_bundle.manifest.graphs[name]
+        assert list(outputs) == [tensor.name for tensor in spec.outputs]
+        for tensor in spec.outputs:
+            assert outputs[tensor.name].shape == (3, *tensor.shape[1:])
+            assert outputs[tensor.name].dtype == np.float32
+
+
+def test_a_picture_is_answered_alike_in_every_batch_and_position(
+    engine: Engine, tiny_bundle: Bundle
+) -> None:
+    batch = pixels(tiny_bundle, 8)
+    alone = np.concatenate(
+        [engine.run("encode", {"pixel_values": row[np.newaxis]})["embedding"] for row in batch]
+    )
+    tolerance = 1e-5 if engine.precision == "f32" else 0.1
+    for size in range(2, 9):
+        together = engine.run("encode", {"pixel_values": batch[-size:]})["embedding"]
+        np.testing.assert_allclose(together, alone[-size:], atol=tolerance)
+
+
+def test_threads_do_not_mix_their_pictures(engine: Engine, tiny_bundle: Bundle) -> None:
+    batches = [pixels(tiny_bundle, 1 + seed % 3, seed) for seed in range(24)]
+
+    def embed(batch: Tensor) -> Tensor:
+        return engine.run("encode", {"pixel_values": batch})["embedding"]
+
+    in_turn = [embed(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for answered, wanted in zip(pool.map(embed, batches), in_turn, strict=True):
+            np.testing.assert_allclose(answered, wanted, atol=1e-5)
+
+
+def test_outputs_belong_to_the_caller(engine: Engine, tiny_bundle: Bundle) -> None:
+    batch = pixels(tiny_bundle, 1)
+    first = engine.run("encode", {"pixel_values": batch})["embedding"]
+    kept = first.copy()
+    engine.run("encode", {"pixel_values": 1 - batch})
+    np.testing.assert_array_equal(first, kept)
+    first[:] = 0
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"pixels": np.zeros((1, 3, 32, 32), np.float32)},
+        {"pixel_values": np.zeros((1, 3, 32, 32), np.float64)},
+        {"pixel_values": np.zeros((1, 3, 32, 16), np.float32)},
+        {"pixel_values": np.zeros((3, 32, 32), np.float32)},
+        {"pixel_values": np.zeros((0, 3, 32, 32), np.float32)},
+    ],
+    ids=["none", "name", "dtype", "side", "axes", "empty"],
+)
+def test_wrong_inputs_are_refused(engine: Engine, inputs: dict[str, Any]) -> None:
+    with pytest.raises(EngineError):
+        engine.run("encode", inputs)
+
+
+def test_unknown_graph_is_refused(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="has no graph attend; it has encode, predict, explain"):
+        engine.run("attend", {})
+
+
+def test_not_a_number_is_never_an_answer(engine: Engine, tiny_bundle: Bundle) -> None:
+    batch = pixels(tiny_bundle, 2)
+    batch[1, 0, 0, 0] = np.nan
+    with pytest.raises(NonFiniteOutput):
+        engine.run("encode", {"pixel_values": batch})
+
+
+def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
+    engine = open_engine(tiny_bundle)
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.run("encode", {"pixel_values": pixels(tiny_bundle, 1)})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("caffe", {}, "no such engine"),
+        ("onnxruntime", {"device": "cuda"}, "no device cuda"),
+        ("onnxruntime", {"precision": "bf16"}, "f32 only"),
+        ("openvino", {"device": "npu"}, "no device npu"),
+        ("openvino", {"precision": "int8"}, "none other"),
+        ("auto", {"device": "tensorrt"}, "no device tensorrt"),
+    ],
+)
+def test_what_is_not_there_is_an_error_and_no_fallback(
+    tiny_bundle: Bundle, name: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EngineUnavailable, match=message):
+        open_engine(tiny_bundle, name, **options)
+
+
+def test_every_graph_is_right_on_auto(tiny_bundle: Bundle) -> None:
+    engine = open_engine(tiny_bundle)
+    for graph in tiny_bundle.manifest.graphs:
+        inputs = reference_inputs(tiny_bundle, graph)
+        assert engine.run(graph, inputs)
+    engine.close()
+
+
+def test_refused_by_the_export_means_not_offered(tiny_bundle: Bundle) -> None:
+    """OpenVINO computes another relevance in float32, so that graph is not offered there."""
+    refused = {
+        (entry.graph, entry.engine, entry.precision) for entry in tiny_bundle.manifest.refused
+    }
+    assert ("explain", "openvino", "f32") in refused
+    engine = open_gated(tiny_bundle, "openvino", precision="f32")
+    with pytest.raises(EngineUnavailable, match="explain is not offered on openvino in f32"):
+        engine.run("explain", reference_inputs(tiny_bundle, "explain"))
+    assert engine.run("encode", {"pixel_values": pixels(tiny_bundle, 1)})
+
+
+def reference_inputs(bundle: Bundle, graph: str) -> dict[str, Tensor]:
+    vectors = load_file(bundle.path(bundle.manifest.reference.file))
+    prefix = f"{graph}.input."
+    return {key.removeprefix(prefix): v for key, v in vectors.items() if key.startswith(prefix)}
+
+
+def failures(bundle: Bundle) -> set[str]:
+    engine = open_ungated(bundle, "onnxruntime")
+    return {report.graph for report in verify_engine(bundle, engine) if not report.passed}
+
+
+def test_untouched_bundle_passes_its_replay(tiny_bundle: Bundle) -> None:
+    assert failures(tiny_bundle) == set()
+
+
+def test_one_changed_weight_fails_the_replay(tiny_copy: Path, tiny_bundle: Bundle) -> None:
+    weights = load_file(tiny_copy / "model.safetensors")
+    weights["blocks.1.mlp.fc2.weight"][3, 5] += np.float16(0.5)
+    save_file(weights, tiny_copy / "model.safetensors", metadata={"format": "pt"})
+    assert failures(write_manifest(tiny_copy, tiny_bundle.manifest)) == {
+        "encode",
+        "predict",
+        "explain",
+    }
+
+
+def test_swapped_labels_are_refused(tiny_copy: Path, tiny_bundle: Bundle) -> None:
+    head = tiny_bundle.manifest.heads[0]
+    first, second, *rest = head.findings
+    swapped = head.model_copy(update={"findings": (second, first, *rest)})
+    with pytest.raises(BundleError, match="other labels"):
+        write_manifest(tiny_copy, tiny_bundle.manifest.model_copy(update={"heads": (swapped,)}))
+
+
+def test_a_mean_that_is_one_percent_off_is_refused(tiny_copy: Path, tiny_bundle: Bundle) -> None:
+    spec = tiny_bundle.manifest.input
+    moved = spec.model_copy(update={"mean": (spec.mean[0] * 1.01, *spec.mean[1:])})
+    bundle = write_manifest(tiny_copy, tiny_bundle.manifest.model_copy(update={"input": moved}))
+    with pytest.raises(BundleError, match="another preprocessing"):
+        failures(bundle)
