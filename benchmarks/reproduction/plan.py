@@ -57,7 +57,7 @@ def quick_plan(seed: int) -> ReproductionPlan:
     """The same path in seconds; it shows that everything fits together and measures nothing."""
     return ReproductionPlan(
         recipe=Path(__file__).with_name("quick.yaml"),
-        cohort=CohortPlan(visits=60, seed=seed, size=64, missing_ecg=0.1, shares=(0.6, 0.1, 0.3)),
-        few_label_share=0.3,
+        cohort=CohortPlan(visits=40, seed=seed, size=64, missing_ecg=0.1, shares=(0.6, 0.1, 0.3)),
+        few_label_share=0.4,
         replicates=50,
     )
