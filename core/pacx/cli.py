@@ -31,6 +31,8 @@ SUMMARIES = {
     "simulate": "Write a simulated cohort in Symile's layout.",
     "export": "Turn a run into a verified bundle.",
     "evaluate": "Measure encoders by the paper's protocol.",
+    "calibrate": "Fit a bundle's temperatures and thresholds on local films.",
+    "drift": "Compare two sets of films as a bundle sees them.",
 }
 
 

@@ -1,0 +1,169 @@
+"""A bundle at one hospital: its own calibration, and whether its films have changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from typer import Typer
+from typer.testing import CliRunner
+
+from pacx.bundle import Bundle, open_bundle
+from pacx.engines import open_engine
+from pacx.errors import BenchmarkError
+from pacx.manifest import FindingSpec
+from pacx.model import Model, load
+from pacx.model_card import missing_statements
+from pacx_evaluation.drift import Drift
+from pacx_evaluation.drift import drift as compare
+from pacx_evaluation.local_fit import Aim, fit_finding
+from pacx_evaluation.site_commands import calibrate, drift
+from pacx_evaluation.statistics.bootstrap import Bootstrap
+from tests.evaluation.conftest import DrawnFilms
+
+SPEC = FindingSpec(
+    label="Edema",
+    group="radiology",
+    threshold=0.5,
+    temperature=1.0,
+    calibrated=False,
+    simulated=False,
+    training_positives=1,
+)
+
+
+def _call(command: object, *arguments: object) -> str:
+    app = Typer()
+    app.command()(command)  # type: ignore[type-var]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def _local(seed: int, films: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are three times too bold, and labels."""
+    random = np.random.default_rng(seed)
+    honest = random.normal(0, 1.5, films)
+    return 3 * honest, random.random(films) < expit(honest)
+
+
+@given(st.integers(0, 2**16))
+def test_overconfidence_is_mended_and_thresholds_keep_their_promise(seed: int) -> None:
+    logits, labels = _local(seed)
+    fit = fit_finding(SPEC, logits, labels, Aim(sensitivity=0.9))
+    assert fit.temperature == pytest.approx(3, rel=0.2)
+    assert fit.brier < fit.brier_before
+    probabilities = expit(logits / fit.temperature)
+    assert (probabilities[labels] >= fit.threshold - 1e-9).mean() >= 0.9
+
+
+def test_a_prior_moves_probabilities_but_not_decisions() -> None:
+    logits, labels = _local(0)
+    plain, rare = (fit_finding(SPEC, logits, labels, Aim(), p) for p in (None, 0.02))
+    assert logit(rare.threshold) - logit(plain.threshold) == pytest.approx(rare.log_odds_shift)
+    moved = expit(logits / rare.temperature + rare.log_odds_shift)
+    assert moved.mean() < 0.2 < expit(logits / plain.temperature).mean()
+    np.testing.assert_array_equal(
+        moved > rare.threshold + 1e-9,
+        expit(logits / plain.temperature) > plain.threshold + 1e-9,
+    )
+
+
+@pytest.fixture
+def local(films: DrawnFilms) -> Path:
+    """A manifest with a label that the tiny bundle knows."""
+    return films.write(films.table.rename(columns={"opacity": "Edema"}).drop(columns="volume"))
+
+
+def test_a_calibrated_bundle_is_whole_and_says_where_it_was_fitted(
+    tiny_bundle: Bundle, local: Path, films: DrawnFilms, tmp_path: Path
+) -> None:
+    output = tmp_path / "local"
+    options = ("--version", "0.2.0", "--prevalence", "Edema=0.01")
+    _call(calibrate, tiny_bundle.directory, "--manifest", local, "-o", output, *options)
+    made = open_bundle(output)
+    assert made.manifest.version == "0.2.0"
+    assert made.manifest.provenance.steps[-1] == "pacx calibrate"
+    assert made.manifest.provenance.sources[-1].films == len(films.table)
+    assert missing_statements(made) == ()
+    (fit,) = json.loads((output / "calibration.json").read_text())
+    assert (fit["label"], fit["corrected_prevalence"]) == ("Edema", 0.01)
+    before, after = (load(b.directory, engine="onnxruntime") for b in (tiny_bundle, made))
+    film = films.folder / films.table["path"][0]
+    old, new = (_probability(model, film, "Edema") for model in (before, after))
+    raw = logit(old) * 1.5 / fit["temperature"] + fit["log_odds_shift"]
+    assert logit(new) == pytest.approx(raw, abs=1e-3)
+    unfitted = [_probability(model, film, "Effusion") for model in (before, after)]
+    assert unfitted[0] == pytest.approx(unfitted[1], abs=1e-6)
+
+
+def _probability(model: Model, film: Path, label: str) -> float:
+    return next(f.probability for f in model.predict(film).findings if f.label == label)
+
+
+def test_engines_still_repeat_the_reference_of_a_calibrated_bundle(
+    tiny_bundle: Bundle, local: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "local"
+    options = ("--version", "0.2.0", "--prevalence", "Edema=0.3", "--target-fpr", "0.1")
+    _call(calibrate, tiny_bundle.directory, "--manifest", local, "-o", output, *options)
+    engine = open_engine(open_bundle(output), "onnxruntime")
+    pixels = np.zeros((1, 3, 32, 32), dtype=np.float32)
+    assert engine.run("predict", {"pixel_values": pixels})["logits"].shape == (1, 3)
+
+
+def test_what_cannot_be_calibrated_is_refused(
+    tiny_bundle: Bundle, films: DrawnFilms, local: Path, tmp_path: Path
+) -> None:
+    common = ("-o", tmp_path / "x", "--version", "0.2.0")
+    with pytest.raises(BenchmarkError, match="10 positive"):
+        _call(calibrate, tiny_bundle.directory, "--manifest", films.manifest, *common)
+    for wrong in ("Edema", "Edema=x", "Hernia=0.1", "Edema=1.5"):
+        arguments = ("--manifest", local, *common, "--prevalence", wrong)
+        with pytest.raises(BenchmarkError, match=r"revalence"):
+            _call(calibrate, tiny_bundle.directory, *arguments)
+    assert not (tmp_path / "x").exists()
+
+
+def test_halves_of_one_set_are_not_told_apart_and_few_patients_are_refused(
+    tiny_bundle: Bundle, films: DrawnFilms, tmp_path: Path
+) -> None:
+    first, second = (films.folder / f"{half}.csv" for half in ("first", "second"))
+    half = films.table["patient"].str.split().str[1].astype(int) % 8 < 4
+    columns = ["path", "patient"]
+    films.table[half][columns].to_csv(first, index=False)
+    films.table[~half][columns].to_csv(second, index=False)
+    output = tmp_path / "drift.json"
+    arguments = ("--bundle", tiny_bundle.directory, "-o", output, "--replicates", 200)
+    _call(drift, first, second, *arguments)
+    found = Drift.model_validate_json(output.read_bytes())
+    assert found.separability.low < 0.5 < found.separability.high
+    assert {score.label for score in found.scores} == {"Pneumonia", "Effusion", "Edema"}
+    films.table[half][columns][:5].to_csv(first, index=False)
+    with pytest.raises(BenchmarkError, match="20 patients"):
+        _call(drift, first, second, *arguments)
+
+
+def test_sets_that_differ_are_told_apart() -> None:
+    random = np.random.default_rng(0)
+    patients = (np.arange(60).astype(np.str_), np.arange(60, 120).astype(np.str_))
+    vectors = random.normal(size=(120, 8)).astype(np.float32)
+    vectors[60:, 0] += 2
+    scores = expit(vectors[:, 0].astype(np.float64))
+    found = compare(
+        (vectors[:60], vectors[60:]),
+        patients,
+        {"Edema": (scores[:60], scores[60:])},
+        Bootstrap(replicates=200),
+    )
+    assert found.separability.low > 0.8
+    (score,) = found.scores
+    assert score.difference.low > 0.1
+    assert score.kolmogorov_smirnov > 0.5
