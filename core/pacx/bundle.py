@@ -20,8 +20,10 @@ from safetensors import SafetensorError, safe_open
 
 from pacx.errors import BundleError
 from pacx.manifest import SCHEMA_VERSION, FileEntry, Manifest
+from pacx.signature import SIGNATURE
 
 MANIFEST = "manifest.json"
+UNLISTED = frozenset({MANIFEST, SIGNATURE})
 WEIGHTS = "model.safetensors"
 HEADS = "heads.safetensors"
 REQUIRED = ("README.md", "config.json", WEIGHTS, HEADS)
@@ -94,7 +96,7 @@ def open_bundle(directory: str | Path) -> Bundle:
 
 def file_table(directory: Path) -> dict[str, FileEntry]:
     """Measure every file below ``directory`` but the manifest itself."""
-    names = sorted(_files_below(directory) - {MANIFEST})
+    names = sorted(_files_below(directory) - UNLISTED)
     return {name: _measure(directory / name) for name in names}
 
 
@@ -184,7 +186,7 @@ def _check_names(root: Path, manifest: Manifest) -> None:
     for name in sorted(listed):
         if Path(name).suffix not in PLAIN_SUFFIXES:
             raise BundleError(f"{name}: files of this kind may not be in a bundle.")
-    present = _files_below(root) - {MANIFEST}
+    present = _files_below(root) - UNLISTED
     for name in sorted(listed - present):
         raise BundleError(f"{name} is missing.")
     for name in sorted(present - listed):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from pacx import archive, signature
 from pacx.bundle import Bundle, open_bundle, resolve
+from pacx.comparison import compare_bundles
 from pacx.engines import Engine, available_engines, open_engine, verify_engine
 from pacx.engines.protocol import Precision
 from pacx.errors import EngineUnavailable, ExtraMissing
@@ -51,6 +54,9 @@ def verify(
     precision: Annotated[
         str | None, typer.Option(help="f32 or bf16; without it, all that the engine has.")
     ] = None,
+    trusted: Annotated[
+        list[str] | None, typer.Option(help="A public key that must have signed it; repeatable.")
+    ] = None,
 ) -> None:
     """Check hashes, schema, shapes and model card, and replay the reference vectors.
 
@@ -59,6 +65,8 @@ def verify(
     """
     opened = open_bundle(resolve(directory))
     _console.print(f"{len(opened.manifest.files)} files, schema and shapes: as the manifest says")
+    if trusted:
+        signature.require_signature(opened.directory, trusted)
     problems = [f"The model card does not state: {what}." for what in missing_statements(opened)]
     named = engine is not None and precision is not None
     right: set[str] = set()
@@ -78,6 +86,47 @@ def verify(
     for problem in problems:
         _console.print(problem, style="red")
     raise typer.Exit(code=int(bool(problems)))
+
+
+@app.command()
+def diff(
+    left: Directory, right: Annotated[str, typer.Argument(help="The bundle to compare it with.")]
+) -> None:
+    """List what two bundles state differently, and which of their tensors differ."""
+    found = compare_bundles(open_bundle(resolve(left)), open_bundle(resolve(right)))
+    table = Table("where", left, right)
+    for item in found:
+        table.add_row(item.where, item.left, item.right)
+    _console.print(table if found else "No difference.")
+    raise typer.Exit(code=int(bool(found)))
+
+
+@app.command()
+def pack(
+    directory: Directory,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The tar to write.")],
+) -> None:
+    """Write a bundle as one tar; equal bundles give equal bytes."""
+    archive.pack(open_bundle(resolve(directory)), output)
+
+
+@app.command()
+def unpack(
+    packed: Annotated[Path, typer.Argument(exists=True, help="A tar that pack wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")],
+) -> None:
+    """Unpack a tar and check the bundle; nothing is left behind if it is not one."""
+    _console.print(f"sha256 {archive.unpack(packed, output).sha256}", highlight=False)
+
+
+@app.command()
+def sign(
+    directory: Directory,
+    key: Annotated[Path, typer.Option(exists=True, help="A private Ed25519 key in PEM.")],
+) -> None:
+    """Sign a bundle; prints the public key, for PACX_TRUSTED_KEYS and verify --trusted."""
+    opened = open_bundle(resolve(directory))
+    typer.echo(signature.sign(opened.directory, key.read_bytes()))
 
 
 def _engines(opened: Bundle, name: str | None, precision: str | None) -> Iterator[Engine]:
@@ -119,7 +168,7 @@ def _findings(opened: Bundle) -> Table:
         table.add_row(
             finding.label,
             finding.group,
-            str(finding.training_positives),
+            "-" if finding.training_positives is None else str(finding.training_positives),
             _auroc(finding),
             f"{finding.threshold:.3f}",
         )
