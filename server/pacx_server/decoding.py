@@ -11,6 +11,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ Result = TypeVar("Result")
 
 LARGEST_REPLY_BYTES = 2**20
 STOP_TIMEOUT_S = 2.0
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own, and Python makes a private folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -295,9 +297,18 @@ def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) 
 
 def _start_forkserver() -> None:
     """Start the clean process that all workers are forked from: no threads, no secrets."""
+    _choose_socket_folder()
     multiprocessing.set_forkserver_preload([decoder.__name__])
     with _environment(decoder.scrubbed_environment()):
         forkserver.ensure_running()
+
+
+def _choose_socket_folder() -> None:
+    """Python puts one socket into the temporary folder; a read-only system may have none."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = SHARED_MEMORY
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
@@ -28,6 +29,9 @@ __all__ = [
     "replay",
     "verify_engine",
 ]
+
+# A hospital's machine reports to nobody; this must be said before the runtime is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ENGINES: Mapping[EngineName, type[OpenVinoEngine] | type[OnnxRuntimeEngine]] = {
     "openvino": OpenVinoEngine,
