@@ -11,10 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from pacx.bundle import Bundle
 from pacx.errors import CheckpointError, EvaluationError, SubjectError
 from pacx.radiograph import Radiograph
 from pacx_evaluation.subjects import EmbeddingCache, Film, Identity, open_subject
 from pacx_evaluation.subjects.encoder import Embeddings, file_sha256
+from tests.conftest import Serving
 from tests.evaluation.conftest import DrawnFilms
 
 
@@ -141,3 +143,21 @@ def test_an_unreadable_film_is_named_by_its_hash_alone(
         open_subject(str(run_folder)).embed([broken])
     assert file_sha256(broken) in caught.value.detail
     assert "Doe" not in caught.value.detail
+
+
+def test_a_server_gives_the_embeddings_of_the_bundle_that_it_serves(
+    films: DrawnFilms, tiny_bundle: Bundle, serving: Serving
+) -> None:
+    paths = _paths(films, 3)
+    in_memory = Radiograph.from_array(np.asarray(Image.open(paths[0])))
+    local = open_subject(str(tiny_bundle.directory))
+    with serving(PACX_BUNDLES=str(tiny_bundle.directory)) as address:
+        remote = open_subject(f"server={address}")
+        answered = remote.embed([*paths, in_memory])
+        with pytest.raises(EvaluationError, match="cannot be used"):
+            remote.embed([*paths, films.manifest])
+    assert remote.identity.sha256 == local.identity.sha256
+    expected = local.embed([*paths, in_memory])
+    np.testing.assert_allclose(answered, expected, atol=0.05 * np.abs(expected).max())
+    cosines = (answered * expected).sum(1) / np.linalg.norm(answered, axis=1)
+    np.testing.assert_allclose(cosines / np.linalg.norm(expected, axis=1), 1, atol=1e-3)

@@ -10,11 +10,15 @@ from pacx_evaluation.benchmarks.benchmark import Benchmark
 from pacx_evaluation.benchmarks.hannover import hannover_benchmark
 from pacx_evaluation.benchmarks.manifest import manifest_benchmark
 from pacx_evaluation.benchmarks.nih import nih_benchmark
+from pacx_evaluation.benchmarks.paper import READERS
+from pacx_evaluation.benchmarks.simulated import simulated_benchmark
 
 _TABLES = (".csv", ".parquet")
 _FOLDERS: Mapping[str, Callable[[Path], Benchmark]] = {
     "nih": nih_benchmark,
     "hannover": hannover_benchmark,
+    "simulated": simulated_benchmark,
+    **READERS,
 }
 
 

@@ -1,0 +1,103 @@
+"""A simulated cohort: what the drawn physiology did to film, heart beat and laboratory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from pacx.errors import CohortError
+from pacx.preprocessing import PreprocessingSpec
+from pacx_evaluation.benchmarks.benchmark import Benchmark, Target
+from pacx_training.cohorts.manifest import Cohort
+from pacx_training.cohorts.symile_mimic import SPLITS, SymileSplit, read_symile
+
+FILMS = "films"
+_WHITE = 255
+STATES = {
+    "heart failure": "heart_failure",
+    "congestion": "congestion",
+    "renal dysfunction": "renal_dysfunction",
+    "anaemia": "anaemia",
+    "inflammation": "inflammation",
+}
+"""Name in reports -> column of the latent state, a standard normal score."""
+PRESENT = 1.0
+"""A state counts as present from one standard deviation above the mean."""
+TARGETS = (
+    *(Target(label=name, cut=PRESENT, unit="SD") for name in STATES),
+    Target(label="atrial fibrillation"),
+    Target(label="cardiothoracic ratio", kind="quantity"),
+    Target(label="QRS width", kind="quantity", unit="ms"),
+)
+CAVEATS = (
+    "Films, heart beats and laboratory values were drawn from a model of physiology. Results say "
+    "whether a method works as meant, and nothing about patients.",
+)
+
+
+def simulated_benchmark(folder: Path) -> Benchmark:
+    """Read a cohort of ``pacx simulate``; its films are written once as PNG beside the arrays.
+
+    Args:
+        folder: Holds ``data_npy``, ``patients.csv`` and ``truth``.
+
+    Raises:
+        CohortError: A file is missing or malformed, or two splits share a patient.
+    """
+    splits = read_symile(folder)
+    present = [splits[name] for name in SPLITS if len(splits[name])]
+    truth = pd.concat([_truth(folder, split) for split in present])
+    columns = [truth[column].to_numpy() for column in STATES.values()]
+    columns += [
+        (truth["ecg_rhythm"] == "atrial_fibrillation").to_numpy(),
+        truth["film_cardiothoracic_ratio"].to_numpy(),
+        truth["ecg_qrs_width_ms"].to_numpy(),
+    ]
+    paths = [path for split in present for path in _films(folder, split)]
+    return Benchmark(
+        name="simulated",
+        title="Simulated physiology",
+        cohort=Cohort(
+            name="simulated",
+            paths=tuple(paths),
+            patients=np.concatenate([split.patients for split in present]).astype(np.str_),
+            splits=np.repeat([split.name for split in present], [len(s) for s in present]),
+            label_names=tuple(dict.fromkeys(target.label for target in TARGETS)),
+            labels=np.stack(columns, axis=1).astype(np.float32),
+            weights=np.ones(len(paths)),
+        ),
+        targets=TARGETS,
+        credit="Simulated by PaCX.",
+        caveats=CAVEATS,
+        simulated=True,
+    )
+
+
+def _truth(folder: Path, split: SymileSplit) -> pd.DataFrame:
+    path = folder / "truth" / f"{split.name}.parquet"
+    try:
+        table = pd.read_parquet(path).set_index("hadm_id")
+        return table.loc[split.admissions]
+    except (OSError, KeyError, ValueError) as error:
+        raise CohortError(f"truth/{path.name} does not describe these admissions.") from error
+
+
+def _films(folder: Path, split: SymileSplit) -> list[Path]:
+    (folder / FILMS).mkdir(exist_ok=True)
+    paths = [folder / FILMS / f"{admission}.png" for admission in split.admissions.tolist()]
+    for index, path in enumerate(paths):
+        if not path.is_file():
+            Image.fromarray(_grey(split.film(index))).save(path)
+    return paths
+
+
+def _grey(film: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The first channel of a normalised film ``[3, S, S]`` as eight bits."""
+    spec = PreprocessingSpec()
+    levels = film[0] * spec.std[0] + spec.mean[0]
+    eight: NDArray[np.uint8] = np.rint(np.clip(levels, 0, 1) * _WHITE).astype(np.uint8)
+    return eight
