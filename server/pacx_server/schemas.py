@@ -162,6 +162,7 @@ class ExplanationResponse(Schema):
     image: ImageFacts
     method: ExplanationMethod
     target: str | None
+    versus: str | None = Field(description="The finding that the target was compared with.")
     grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
     signed: bool = Field(description="Whether negative values speak against the target.")
     focus: Focus | None = Field(description="Where the model has an anatomy decoder.")

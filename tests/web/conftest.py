@@ -36,6 +36,8 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
     context.set_default_timeout(20_000)
     tab = context.new_page()
+    # Someone must listen from the start, or a chooser that opens at once is missed.
+    tab.on("filechooser", lambda _: None)
     faults: list[str] = []
     tab.on("pageerror", lambda error: faults.append(str(error)))
     tab.on("console", lambda line: faults.append(line.text) if "Policy" in line.text else None)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from pacx.bundle import DEFAULT, resolve
 from tests.conftest import Serving
 from tests.phantom_dicom import chest_pixels, dicom_bytes
+from tests.server.tiny_bundle import make_bundle
 from tests.web.viewer import Viewer
 
 
@@ -25,13 +25,12 @@ def second_film(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sibling(tmp_path: Path) -> Path:
-    """The bundled model under another name, as a bundle of its own."""
-    folder = tmp_path / "sibling"
-    shutil.copytree(resolve(DEFAULT), folder)
-    path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "sibling"}))
-    return folder
+def bundles(tmp_path: Path) -> str:
+    """Two bundles that differ in nothing but their names."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        make_bundle(folder, name=folder.name)
+    return ",".join(map(str, folders))
 
 
 def test_two_films_stand_side_by_side_and_are_looked_at_alike(
@@ -75,19 +74,19 @@ def test_a_file_dropped_on_a_film_replaces_that_film(
 
 
 def test_two_models_read_the_same_film(
-    page: Page, serving: Serving, film: Path, sibling: Path
+    page: Page, serving: Serving, film: Path, bundles: str
 ) -> None:
-    with serving(PACX_BUNDLES=f"{DEFAULT},{sibling}") as address:
+    with serving(PACX_BUNDLES=bundles) as address:
         viewer = Viewer(page, address)
         viewer.open(film)
         viewer.at("compare").click()
-        page.get_by_role("button", name="read by sibling").click()
+        page.get_by_role("button", name="read by second").click()
         page.locator(".pane[data-name=B]").wait_for()
         viewer.settle()
         choices = page.locator(".plate select")
-        expect(choices.nth(0)).to_have_value(DEFAULT)
-        expect(choices.nth(1)).to_have_value("sibling")
+        expect(choices.nth(0)).to_have_value("first")
+        expect(choices.nth(1)).to_have_value("second")
         np.testing.assert_array_equal(viewer.film_pixels("A"), viewer.film_pixels("B"))
-        choices.nth(0).select_option("sibling")
+        choices.nth(0).select_option("second")
         viewer.settle()
-        assert viewer.at("model").inner_text().count("sibling") == 1
+        expect(viewer.at("model")).to_have_text(re.compile(r"^second 1.0 · [0-9a-f]{8}$"))

@@ -28,7 +28,8 @@ class Viewer:
     def __init__(self, page: Page, server_url: str) -> None:
         self.page = page
         self.server_url = server_url
-        page.goto(server_url, wait_until="networkidle")
+        page.goto(server_url)
+        page.locator("body:not(.busy), dialog[open]").first.wait_for()
 
     def open(self, *films: Path) -> None:
         """Choose files and wait until they have been read."""
@@ -69,6 +70,10 @@ class Viewer:
         picture = self.page.screenshot(clip=self.film_box(name))
         self.page.evaluate("document.adoptedStyleSheets = []")
         return decode(picture)
+
+    def caption(self, name: str = "A") -> str:
+        """What is laid over a film, in words."""
+        return self.page.locator(f".pane[data-name={name}] .plate.foot").inner_text()
 
     def announced(self) -> str:
         """What was said last to those who listen."""

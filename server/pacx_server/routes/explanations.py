@@ -46,6 +46,9 @@ async def explain(
     target: Annotated[
         str | None, Query(max_length=128, description="Finding, for methods that explain one.")
     ] = None,
+    versus: Annotated[
+        str | None, Query(max_length=128, description="Finding that the target is compared with.")
+    ] = None,
     opacity: Annotated[
         float, Query(ge=0, le=1, description="Of the hottest colour; pictures only.")
     ] = 0.5,
@@ -69,6 +72,7 @@ async def explain(
             examination.decoded.input,
             method,
             target,
+            versus,
         )
         if kind == PNG_TYPE:
             body = await anyio.to_thread.run_sync(
@@ -87,7 +91,8 @@ def _picture(
     picture = examination.decoded.picture
     if picture is None:
         raise RuntimeError("the decoder was not asked for a picture")
-    parts = (visit.served.identity.name, explanation.method, explanation.target)
+    compared = explanation.versus and f"against {explanation.versus}"
+    parts = (visit.served.identity.name, explanation.method, explanation.target, compared)
     return render_overlay(
         picture,
         explanation.grid,
@@ -112,6 +117,7 @@ def _json(visit: Visit, examination: Examination, explanation: Explanation) -> b
         image=examination.decoded.facts,
         method=explanation.method,
         target=explanation.target,
+        versus=explanation.versus,
         grid=explanation.grid.tolist(),
         signed=explanation.signed,
         focus=None,

@@ -182,6 +182,7 @@ at("overlay").addEventListener("change", fade);
 at("opacity").addEventListener("input", fade);
 at("method").addEventListener("change", changeMap);
 at("target").addEventListener("change", changeMap);
+at("versus").addEventListener("change", changeMap);
 at("outlines").addEventListener("change", toggleOutline);
 listen();
 onLocked(askForKey);

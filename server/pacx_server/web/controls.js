@@ -7,10 +7,15 @@ import { available } from "./outlines.js";
 const at = (id) => document.getElementById(id);
 const STEP = 10;
 
-/** The map that is asked for. @returns {{method: string, target: ?string}} */
+/**
+ * The map that is asked for.
+ * @returns {{method: string, target: ?string, versus: ?string}} What speaks for the target, or for it
+ *   rather than for another finding.
+ */
 export function choice() {
-  const method = at("method").value;
-  return { method, target: catalogue.targeted(method) ? at("target").value : null };
+  const [method, target, versus] = ["method", "target", "versus"].map((id) => at(id).value);
+  if (!catalogue.targeted(method)) return { method, target: null, versus: null };
+  return { method, target, versus: versus === target ? null : versus || null };
 }
 
 /** Opacity of the hottest colour, in [0, 1]. */
@@ -60,7 +65,9 @@ function offerMaps(predictions) {
   );
   const [first, ...others] = predictions.map(({ findings }) => findings.map(({ label }) => label));
   const labels = first.filter((label) => others.every((all) => all.includes(label)));
-  fill(at("target"), labels.map((label) => ({ value: label, text: catalogue.words(label) })));
+  const targets = labels.map((label) => ({ value: label, text: catalogue.words(label) }));
+  fill(at("target"), targets);
+  fill(at("versus"), [{ value: "", text: "nothing" }, ...targets]);
 }
 
 function offerOutlines(predictions) {

@@ -14,7 +14,9 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** A share of one, as whole percent. */
+/** A share of one as percent, with a decimal where it is small. */
 export function percent(share) {
-  return `${Math.round(share * 100)} %`;
+  const hundredths = share * 100;
+  if (hundredths > 0 && hundredths < 0.1) return "< 0.1 %";
+  return `${hundredths.toFixed(hundredths < 10 ? 1 : 0)} %`;
 }

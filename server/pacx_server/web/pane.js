@@ -80,8 +80,9 @@ export class Pane {
 
   /** What is laid over the film, in words. */
   get caption() {
-    const { method, target } = this.map;
-    return [catalogue.title(method), target && catalogue.words(target)].filter(Boolean).join(" · ");
+    const { method, target, versus } = this.map;
+    const findings = [target, versus].filter(Boolean).map(catalogue.words).join(" against ");
+    return [catalogue.title(method), findings].filter(Boolean).join(" · ");
   }
 
   /** Where the map is hottest, as seen on the screen. */

@@ -2,6 +2,10 @@
 
 import * as service from "./service.js";
 
+function nameOf({ method, target, versus }) {
+  return JSON.stringify([method, target ?? null, versus ?? null]);
+}
+
 /** The answers about a file, each asked for once. */
 export class Reading {
   #file;
@@ -11,7 +15,7 @@ export class Reading {
     this.#file = file;
     this.film = film;
     this.prediction = prediction;
-    this.#maps = new Map([[`${prediction.attention.method} `, prediction.attention]]);
+    this.#maps = new Map([[nameOf(prediction.attention), prediction.attention]]);
   }
 
   /** Ask the server about a file. @param {?string} model Name of a bundle; null for the default. */
@@ -28,12 +32,12 @@ export class Reading {
     return new Reading(this.#file, this.film, await service.predict(this.#file, model, signal));
   }
 
-  /** Where the model looked. @param {{method: string, target: ?string}} choice */
-  async map({ method, target }) {
-    const name = `${method} ${target ?? ""}`;
+  /** Where the model looked. @param {{method: string, target: ?string, versus: ?string}} choice */
+  async map(choice, signal) {
+    const name = nameOf(choice);
     if (!this.#maps.has(name)) {
-      const model = this.prediction.model.name;
-      this.#maps.set(name, await service.explain(this.#file, { model, method, target }));
+      const question = { ...choice, model: this.prediction.model.name };
+      this.#maps.set(name, await service.explain(this.#file, question, signal));
     }
     return this.#maps.get(name);
   }

@@ -77,9 +77,9 @@ export async function predict(file, model, signal) {
   return (await post("predict", { model, include: "attention" }, file, { signal })).json();
 }
 
-/** A map: `{method, target, grid, signed, focus}`, the grid row by row. */
-export async function explain(file, { model, method, target }) {
-  return (await post("explanations", { model, method, target }, file)).json();
+/** A map: `{method, target, versus, grid, signed, focus}`, the grid row by row. */
+export async function explain(file, { model, method, target, versus }, signal) {
+  return (await post("explanations", { model, method, target, versus }, file, { signal })).json();
 }
 
 /** The windowed film alone, decoded by the server since browsers read no DICOM. */
