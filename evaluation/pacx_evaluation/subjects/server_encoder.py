@@ -24,8 +24,8 @@ _WHITE = 65535
 class ServerEncoder:
     """The first model that a server offers; films are read and prepared by the server."""
 
-    def __init__(self, client: PacxClient, identity: Identity) -> None:
-        self._client = client
+    def __init__(self, address: str, identity: Identity) -> None:
+        self._address = address
         self._identity = identity
 
     @property
@@ -35,7 +35,8 @@ class ServerEncoder:
 
     def embed(self, films: Sequence[Film]) -> Embeddings:
         """Send the films; see :class:`pacx_evaluation.subjects.encoder.Encoder`."""
-        answer = self._client.embed([_upload(film) for film in films])
+        with _client(self._address) as client:
+            answer = client.embed([_upload(film) for film in films])
         for failed in answer.failed:
             code = failed.error.code if failed.error else None
             raise unusable(films[failed.index], code or "refused by the server")
@@ -51,16 +52,23 @@ def from_server(address: str, name: str) -> ServerEncoder:
         SubjectError: No answer, or no permission.
         ExtraMissing: The client is not installed.
     """
+    client = _client(address)
+    from pacx_client import PacxClientError
+
     try:
-        from pacx_client import PacxClient, PacxClientError
-    except ImportError as error:
-        raise ExtraMissing("The client is not installed: pip install pacx-client.") from error
-    client = PacxClient(address, api_key=os.environ.get(API_KEY_VARIABLE))
-    try:
-        model = client.embed(_probe()).model
+        with client:
+            model = client.embed(_probe()).model
     except PacxClientError as error:
         raise SubjectError("The server does not answer with an embedding.") from error
-    return ServerEncoder(client, _identity(model, name))
+    return ServerEncoder(address, _identity(model, name))
+
+
+def _client(address: str) -> PacxClient:
+    try:
+        from pacx_client import PacxClient
+    except ImportError as error:
+        raise ExtraMissing("The client is not installed: pip install pacx-client.") from error
+    return PacxClient(address, api_key=os.environ.get(API_KEY_VARIABLE))
 
 
 def _identity(model: ModelIdentity, name: str) -> Identity:
