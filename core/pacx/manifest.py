@@ -124,6 +124,36 @@ class RefusedVariant(_Frozen):
     reason: str
 
 
+class AnatomySpec(_Frozen):
+    """How well masks of heart and lungs were found on patients that no fold was fitted on.
+
+    The masks themselves are the output ``masks`` of the graph ``predict``. Intervals are 95 %
+    bootstrap intervals over patients.
+    """
+
+    films: int
+    heart_dice: Interval
+    right_lung_dice: Interval
+    left_lung_dice: Interval
+    ratio_films: int = Field(description="Films whose outline carries no note.")
+    ratio_error: Interval | None = Field(
+        description="Mean absolute error of the cardiothoracic ratio."
+    )
+    ratio_bias: Interval | None = Field(description="Mean of measured minus outlined ratio.")
+    ratio_deviation: float | None = Field(ge=0, description="Standard deviation of the error.")
+    ratio_missing: int = Field(description="Films on which no ratio could be measured.")
+
+
+class NoveltySpec(_Frozen):
+    """When a picture counts as unlike the chest films that a model learnt from."""
+
+    threshold: float = Field(gt=0, description="Mahalanobis distance of the embedding.")
+    false_alarm_rate: float = Field(
+        gt=0, lt=1, description="Share of left-out chest films beyond the threshold."
+    )
+    films: int = Field(description="Chest films that it was fitted on.")
+
+
 class ReferenceSpec(_Frozen):
     """Inputs and expected outputs, replayed by ``pacx bundle verify`` and at server start.
 
@@ -149,6 +179,8 @@ class Manifest(_Frozen):
     input: PreprocessingSpec
     graphs: dict[GraphName, GraphSpec]
     heads: tuple[HeadSpec, ...]
+    anatomy: AnatomySpec | None = None
+    novelty: NoveltySpec | None = None
     reference: ReferenceSpec
     refused: tuple[RefusedVariant, ...] = ()
     files: dict[FileName, FileEntry]

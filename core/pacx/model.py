@@ -10,21 +10,25 @@ from typing import TypeAlias, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pacx.anatomy import Anatomy, measure_anatomy
 from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 from pacx.engines import Engine, open_engine
 from pacx.engines.protocol import EngineName, Precision
 from pacx.errors import EngineError, UnknownMethod, UnknownTarget
 from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
 from pacx.findings import read_findings, target_index
+from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
 from pacx.manifest import Manifest
 from pacx.masks import Mask, masks_from
 from pacx.measures import silhouette_focus
+from pacx.novelty import read_novelty
 from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec, normalise, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import read
-from pacx.results import Explanation, ExplanationMethod, Prediction
+from pacx.results import Explanation, ExplanationMethod, Finding, Prediction
 
 Readable: TypeAlias = str | Path | bytes | Radiograph
+UNKNOWN_FACTS = FilmFacts()
 _SINGLE = (str, Path, bytes, Radiograph)
 METHODS: tuple[ExplanationMethod, ...] = get_args(ExplanationMethod)
 
@@ -76,6 +80,7 @@ class Model:
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine
+        self._novelty = read_novelty(bundle)
 
     @property
     def manifest(self) -> Manifest:
@@ -124,15 +129,41 @@ class Model:
             raise EngineError("The engine returned another number of rows than it was given.")
         return outputs
 
-    def interpret(self, row: Outputs, geometry: Geometry) -> Prediction:
-        """Say what one image's outputs mean."""
+    def interpret(
+        self, row: Outputs, geometry: Geometry, facts: FilmFacts = UNKNOWN_FACTS
+    ) -> Prediction:
+        """Say what one image's outputs mean.
+
+        Args:
+            row: One image's outputs.
+            geometry: The way from the model's input to the original picture.
+            facts: What is known about the film besides its pixels.
+        """
+        anatomy = self._anatomy(row, geometry, facts)
+        quality = judge(row.embedding[0], anatomy, self._novelty, facts.view)
         return Prediction(
-            findings=read_findings(row.logits[0], self.manifest),
+            findings=read_findings(row.logits[0], self.manifest) + self._measured(anatomy, facts),
             embedding=row.embedding[0],
             rollout=row.rollout[0],
             last_layer=row.last_layer[0],
             geometry=geometry,
+            anatomy=anatomy,
+            quality=quality,
+            warnings=warnings_of(anatomy, quality),
         )
+
+    def _anatomy(self, row: Outputs, geometry: Geometry, facts: FilmFacts) -> Anatomy | None:
+        if row.masks is None:
+            return None
+        return measure_anatomy(row.masks[0], geometry, spacing_mm=facts.spacing_mm, view=facts.view)
+
+    def _measured(self, anatomy: Anatomy | None, facts: FilmFacts) -> tuple[Finding, ...]:
+        spec = self.manifest.anatomy
+        if anatomy is None or spec is None:
+            return ()
+        finding = measured_cardiomegaly(anatomy, facts, spec.ratio_deviation)
+        trained = {head.label for head in self.manifest.findings}
+        return (finding,) if finding is not None and finding.label not in trained else ()
 
     @property
     def methods(self) -> tuple[ExplanationMethod, ...]:
@@ -265,8 +296,10 @@ class Model:
         self.engine.close()
 
     def _predict_one(self, x: Readable) -> Prediction:
-        prepared = self.prepare(x)
-        return self.interpret(self.run(prepared.pixels[np.newaxis]), prepared.geometry)
+        radiograph = x if isinstance(x, Radiograph) else read(x)
+        prepared = prepare(radiograph, self.spec)
+        outputs = self.run(prepared.pixels[np.newaxis])
+        return self.interpret(outputs, prepared.geometry, FilmFacts.of(radiograph))
 
 
 def _attention(row: Outputs, method: ExplanationMethod, target: str | None) -> NDArray[np.float32]:

@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pacx.anatomy import Anatomy
 from pacx.manifest import Group
 from pacx.measures import Focus
 from pacx.preprocessing import Geometry
+from pacx.radiograph import ImageWarning
 
 ExplanationMethod = Literal[
     "rollout",
@@ -25,7 +27,11 @@ ExplanationMethod = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding with its calibrated probability and the decision at its threshold."""
+    """One finding with its calibrated probability and the decision at its threshold.
+
+    A measured finding comes from no head but from a measurement, such as the cardiothoracic
+    ratio; its probability says how sure the measurement's own error leaves the decision.
+    """
 
     label: str
     group: Group
@@ -34,6 +40,24 @@ class Finding:
     positive: bool
     calibrated: bool
     simulated: bool
+    measured: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Whether a picture is what the model is made for.
+
+    Attributes:
+        is_frontal_chest: Whether heart and lungs were found as a frontal film shows them; None
+            where the bundle has no anatomy decoder.
+        out_of_distribution: Whether the picture is unlike the films that the model learnt from;
+            None where the bundle does not say what those are like.
+        score: Distance from those films, 1 at the threshold; None likewise.
+    """
+
+    is_frontal_chest: bool | None
+    out_of_distribution: bool | None
+    score: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +65,14 @@ class Prediction:
     """All that one forward pass says about one radiograph.
 
     Attributes:
-        findings: In the order of the manifest.
+        findings: In the order of the manifest, then measured ones.
         embedding: float32 ``[D]``, the class token after the final norm.
         rollout: float32 ``[grid_rows, grid_columns]``, attention rollout of the class token.
         last_layer: float32 ``[grid_rows, grid_columns]``, attention of the last block.
         geometry: The way from the grid to the original pixels.
+        anatomy: Heart and lungs; None where the bundle has no anatomy decoder.
+        quality: Whether the picture is what the model is made for.
+        warnings: What a reader should know, beyond the warnings of the radiograph itself.
     """
 
     findings: tuple[Finding, ...]
@@ -53,6 +80,9 @@ class Prediction:
     rollout: NDArray[np.float32]
     last_layer: NDArray[np.float32]
     geometry: Geometry
+    anatomy: Anatomy | None = None
+    quality: Quality = Quality(is_frontal_chest=None, out_of_distribution=None, score=None)
+    warnings: tuple[ImageWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,9 @@ from pacx_export.reference import write_reference
 from pacx_export.verification import FILE as VERIFICATION
 from pacx_export.verification import verify
 from pacx_export.weights import load_classifier, write_weights
+from pacx_training.anatomy_files import load_anatomy
 from pacx_training.encoder import EncoderConfig
+from pacx_training.novelty import load_novelty
 from pacx_training.runs import RunDirectory
 
 LICENCE = "CC-BY-NC-4.0"
@@ -48,10 +50,12 @@ def export_bundle(
         BundleError: A gate failed, or ``directory`` exists; nothing is written.
     """
     classifier, provenance = load_classifier(run), run.load_provenance()
+    anatomy, novelty = load_anatomy(run), load_novelty(run)
     spec = PreprocessingSpec(size=classifier.encoder.config.image_size)
     pictures = verification_pictures(films, spec)
     made = graphs(classifier)
     with staging(directory) as folder:
+        write_weights(classifier, folder, novelty)
         specs = _write_files(classifier, made, folder, spec)
         manifest = Manifest(
             name=name,
@@ -65,6 +69,8 @@ def export_bundle(
             input=spec,
             graphs=specs,
             heads=classifier.specs,
+            anatomy=anatomy.spec if anatomy else None,
+            novelty=novelty.spec if novelty else None,
             reference=ReferenceSpec(file=REFERENCE),
             files=file_table(folder),
         )
@@ -78,8 +84,7 @@ def export_bundle(
 def _write_files(
     classifier: Classifier, made: Sequence[Graph], folder: Path, spec: PreprocessingSpec
 ) -> dict[GraphName, GraphSpec]:
-    """Write all that the manifest describes, and a card that says nothing yet."""
-    write_weights(classifier, folder)
+    """Write all that the manifest describes but the weights, and a card that says nothing yet."""
     config = hub_config(classifier.encoder.config, spec, LICENCE)
     _write_text(folder / "config.json", config.model_dump_json(indent=2))
     _write_text(folder / CARD, "")

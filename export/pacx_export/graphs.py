@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pacx.errors import BundleError
 from pacx.manifest import GraphName, HeadSpec, TensorSpec
+from pacx.masks import STRUCTURES
 from pacx_training.encoder import VisionTransformer
+from pacx_training.segmentation import AnatomyDecoder, film_detail
 
 BATCH = "batch"
 
@@ -54,12 +57,21 @@ class ExplanationTensors(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """An encoder and linear heads on its CLS token; ``logits`` follow the order of the heads."""
+    """An encoder and linear heads on its CLS token; ``logits`` follow the order of the heads.
 
-    def __init__(self, encoder: VisionTransformer, heads: Sequence[HeadSpec]) -> None:
+    ``anatomy`` decodes its tokens into heart and lungs, where a run has such a decoder.
+    """
+
+    def __init__(
+        self,
+        encoder: VisionTransformer,
+        heads: Sequence[HeadSpec],
+        anatomy: AnatomyDecoder | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.specs = tuple(heads)
+        self.anatomy = anatomy
         width = encoder.config.embed_dim
         self.heads = nn.ModuleDict(
             {head.name: nn.Linear(width, len(head.findings)) for head in heads}
@@ -73,6 +85,17 @@ class Classifier(nn.Module):
     def logits(self, embedding: Tensor) -> Tensor:
         """Embedding ``[N, D]`` -> logits ``[N, C]``."""
         return torch.cat([head(embedding) for head in self.heads.values()], dim=1)
+
+    def masks(self, tokens: Tensor, pixel_values: Tensor) -> Tensor:
+        """Tokens and normalised pixels -> logits of heart and lungs ``[N, 3, side, side]``.
+
+        Raises:
+            BundleError: There is no anatomy decoder.
+        """
+        if self.anatomy is None:
+            raise BundleError("The run has no anatomy decoder.")
+        masks: Tensor = self.anatomy(tokens, film_detail(pixel_values, self.anatomy.config.side))
+        return masks
 
     def grid(self, patches: Tensor) -> Tensor:
         """Values of patches ``[N, T]`` -> maps ``[N, grid, grid]``."""
@@ -111,6 +134,21 @@ class Predict(nn.Module):
             rollout=model.grid(rollout(output.attentions)[:, 0, 1:]),
             last_layer=model.grid(output.attentions[-1].mean(dim=1)[:, 0, 1:]),
         )
+
+
+class PredictAnatomy(nn.Module):
+    """The same with the masks of heart and lungs."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.predict = Predict(classifier)
+
+    def forward(self, pixel_values: Tensor) -> SegmentedTensors:
+        """Run on normalised pixels ``[N, 3, S, S]``."""
+        prediction: PredictionTensors = self.predict(pixel_values)
+        masks = self.classifier.masks(prediction.tokens, pixel_values)
+        return SegmentedTensors(**prediction._asdict(), masks=masks)
 
 
 class Explain(nn.Module):
@@ -232,11 +270,21 @@ def graphs(classifier: Classifier) -> tuple[Graph, ...]:
     gradient = TensorSpec(name="input_gradient", shape=(1, *pixels.shape[1:]))
     target = TensorSpec(name="target", shape=(1, classes))
     explained = (spread, gradient, _single(logits))
+    predicted = (embedding, tokens, logits, *maps)
     return (
         _graph("encode", Encode(classifier), (pixels,), (embedding, tokens)),
-        _graph("predict", Predict(classifier), (pixels,), (embedding, tokens, logits, *maps)),
+        _predict(classifier, pixels, predicted),
         _graph("explain", Explain(classifier), (_single(pixels), target), explained),
     )
+
+
+def _predict(classifier: Classifier, pixels: TensorSpec, outputs: tuple[TensorSpec, ...]) -> Graph:
+    anatomy = classifier.anatomy
+    if anatomy is None:
+        return _graph("predict", Predict(classifier), (pixels,), outputs)
+    side = anatomy.config.side
+    masks = TensorSpec(name="masks", shape=(BATCH, len(STRUCTURES), side, side))
+    return _graph("predict", PredictAnatomy(classifier), (pixels,), (*outputs, masks))
 
 
 def _graph(

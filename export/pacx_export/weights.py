@@ -11,7 +11,10 @@ from torch import nn
 
 from pacx.bundle import HEADS, WEIGHTS, labels_key
 from pacx.errors import BundleError
+from pacx.novelty import MEAN, WHITENING
 from pacx_export.graphs import Classifier
+from pacx_training.anatomy_files import load_anatomy
+from pacx_training.novelty import FittedNovelty
 from pacx_training.runs import LinearHead, RunDirectory
 
 
@@ -25,23 +28,33 @@ def load_classifier(run: RunDirectory) -> Classifier:
     heads = run.load_heads()
     if not heads:
         raise BundleError("The run has no trained head; a bundle without one answers nothing.")
-    classifier = Classifier(run.load_encoder(), [head.spec for head in heads])
+    anatomy = load_anatomy(run)
+    specs = [head.spec for head in heads]
+    classifier = Classifier(run.load_encoder(), specs, anatomy.decoder if anatomy else None)
     for head in heads:
         _load_head(classifier, head)
     _round(classifier.encoder)
     return classifier.eval().requires_grad_(False)
 
 
-def write_weights(classifier: Classifier, directory: Path) -> None:
+def write_weights(
+    classifier: Classifier, directory: Path, novelty: FittedNovelty | None = None
+) -> None:
     """Write ``model.safetensors`` (float16, timm's keys) and ``heads.safetensors`` (float32).
 
-    The labels of every head stand in the second file's metadata, so that a manifest that names
+    The second file holds the linear heads, the anatomy decoder and what is known about novelty.
+    The labels of every head stand in its metadata, so that a manifest that names
     them in another order is found out.
     """
     state = classifier.encoder.state_dict()
     encoder = {key: tensor.half().contiguous() for key, tensor in state.items()}
     save_file(encoder, directory / WEIGHTS, metadata={"format": "pt"})
     heads = {f"heads.{key}": value for key, value in classifier.heads.state_dict().items()}
+    if classifier.anatomy is not None:
+        heads |= {f"anatomy.{key}": v for key, v in classifier.anatomy.state_dict().items()}
+    if novelty is not None:
+        arrays = {MEAN: novelty.mean, WHITENING: novelty.whitening}
+        heads |= {key: torch.from_numpy(array) for key, array in arrays.items()}
     labels = {
         labels_key(head.name): json.dumps([finding.label for finding in head.findings])
         for head in classifier.specs

@@ -14,12 +14,12 @@ from PIL import Image
 from pacx.errors import CohortError
 from pacx.manifest import Provenance
 from pacx_training.anatomy import train_anatomy
+from pacx_training.anatomy_files import load_anatomy
 from pacx_training.anatomy_report import report
 from pacx_training.cohorts.outlines import OutlinedFilm, phantom_films, read_outlines
 from pacx_training.cohorts.randomisation import randomise
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.runs import RunDirectory
-from pacx_training.segmentation import load_decoder
 
 SQUARE = [[10.0, 20.0], [30.0, 20.0], [30.0, 60.0], [10.0, 60.0]]
 SMALL = ("views=1", "phantoms=2", "folds=3", "fitting.steps=2", "fitting.batch=2")
@@ -54,17 +54,17 @@ def test_a_run_gets_a_decoder_a_report_and_a_story(
 ) -> None:
     output = RunDirectory(tmp_path / "run")
     found = train_anatomy("small", encoder, data / "outlines.json", data, output.path, SMALL)
-    decoder = load_decoder(output)
-    assert decoder is not None
-    assert decoder.config.side == 16
+    trained = load_anatomy(output)
+    assert trained is not None
+    assert trained.decoder.config.side == 16
+    assert trained.spec == found
     assert found.films == 6
     assert found.ratio_films + found.ratio_missing == 5
-    assert json.loads((output.path / "anatomy-report.json").read_text())["films"] == 6
     provenance = output.load_provenance()
     assert provenance.steps == ("pacx train anatomy --recipe small",)
     assert provenance.sources[0].films == 6
     output.load_encoder()
-    assert load_decoder(RunDirectory(encoder)) is None
+    assert load_anatomy(RunDirectory(encoder)) is None
 
 
 def test_polygons_become_masks_in_the_squashed_picture(data: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pacx.errors import CheckpointError
+from pacx_training.anatomy_files import load_anatomy, save_anatomy
 from pacx_training.runs import RunDirectory
 from pacx_training.segmentation import (
     AnatomyConfig,
@@ -16,10 +17,9 @@ from pacx_training.segmentation import (
     dice,
     film_detail,
     fit_decoder,
-    load_decoder,
-    save_decoder,
     segmentation_loss,
 )
+from tests.anatomy_decoder import anatomy_spec
 
 CONFIG = AnatomyConfig(embed_dim=12, grid=4, width=16, detail=4, features=8)
 
@@ -67,19 +67,21 @@ def test_dice_of_known_overlaps() -> None:
 
 def test_a_run_keeps_its_decoder(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    assert load_decoder(run) is None
+    assert load_anatomy(run) is None
     recipe = FittingRecipe(steps=1, batch=1)
     zeros = torch.zeros(1, 16, 12), torch.zeros(1, 1, 32, 32)
     decoder = fit_decoder(CONFIG, *zeros, torch.zeros(1, 3, 16, 16).byte(), recipe)
-    save_decoder(run, decoder)
-    loaded = load_decoder(run)
+    spec = anatomy_spec()
+    save_anatomy(run, decoder, spec)
+    loaded = load_anatomy(run)
     assert loaded is not None
-    assert loaded.config == CONFIG
+    assert loaded.spec == spec
+    assert loaded.decoder.config == CONFIG
     tokens, detail = torch.randn(2, 16, 12), torch.randn(2, 1, 32, 32)
-    assert torch.equal(loaded(tokens, detail), decoder(tokens, detail))
+    assert torch.equal(loaded.decoder(tokens, detail), decoder(tokens, detail))
 
 
 def test_damaged_decoders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "anatomy.json").write_text('{"embed_dim": 0}')
     with pytest.raises(CheckpointError, match=r"anatomy\.json"):
-        load_decoder(RunDirectory(tmp_path))
+        load_anatomy(RunDirectory(tmp_path))

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from pacx.manifest import Interval
+from pacx.manifest import AnatomySpec, Interval
 from pacx.masks import STRUCTURES, masks_from
 from pacx.measures import cardiothoracic
 from pacx.preprocessing import Geometry
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.intervals import resampled_weights
-from pacx_training.recipes import RecipeSection
 from pacx_training.segmentation import AnatomyDecoder, dice
 from pacx_training.token_cache import TokenCache
 
@@ -26,28 +25,9 @@ Fit: TypeAlias = Callable[[NDArray[np.intp]], AnatomyDecoder]
 REPLICATES = 2000
 
 
-class AnatomyReport(RecipeSection):
-    """Out-of-fold results; intervals are 95 % bootstrap intervals over patients."""
-
-    films: int
-    heart_dice: Interval
-    right_lung_dice: Interval
-    left_lung_dice: Interval
-    ratio_films: int
-    """Films whose outline carries no note."""
-    ratio_error: Interval | None
-    """Mean absolute error of the cardiothoracic ratio."""
-    ratio_bias: Interval | None
-    """Mean of measured minus outlined ratio."""
-    ratio_deviation: float | None
-    """Standard deviation of the error."""
-    ratio_missing: int
-    """Films on which no ratio could be measured."""
-
-
 def cross_validate(
     cache: TokenCache, films: Sequence[OutlinedFilm], fit: Fit, *, folds: int
-) -> AnatomyReport:
+) -> AnatomySpec:
     """Measure on every film with a decoder that has seen no film of its patient."""
     patients = np.array([film.patient for film in films])
     truth = cache.truth(np.arange(len(films)))
@@ -68,7 +48,7 @@ def decode(decoder: AnatomyDecoder, cache: TokenCache, rows: NDArray[np.intp]) -
 
 def report(
     logits: NDArray[np.float32], truth: NDArray[np.float32], films: Sequence[OutlinedFilm]
-) -> AnatomyReport:
+) -> AnatomySpec:
     """Compare logits with outlines.
 
     Args:
@@ -82,7 +62,7 @@ def report(
     errors = np.array([_error(*pair) for pair in zip(logits, truth, strict=True)])
     measured = certain & np.isfinite(errors)
     kept = errors[measured]
-    return AnatomyReport(
+    return AnatomySpec(
         films=len(films),
         **{
             f"{name}_dice": mean_interval(scores[:, channel], patients)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pacx.manifest import Interval
-    from pacx_training.anatomy_report import AnatomyReport
+    from pacx.manifest import AnatomySpec, Interval
     from pacx_training.heads import FindingReport
 
 app = typer.Typer(no_args_is_help=True, help="Train the encoder, its teachers and its heads.")
@@ -131,12 +130,16 @@ def anatomy(
     images: Annotated[Path, typer.Option(help="The folder of the films that it names.")],
     output: Output,
     recipe: Recipe = "small",
+    cache: Annotated[
+        Path | None, typer.Option(help="File of the films' tokens, made where it is missing.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train a decoder of heart and lungs on a frozen encoder, cross-validated by patient."""
     from pacx_training.anatomy import train_anatomy
 
-    found = train_anatomy(recipe, encoder, data, images, output, tuple(overrides or ()))
+    options = tuple(overrides or ())
+    found = train_anatomy(recipe, encoder, data, images, output, options, cache=cache)
     Console().print(_anatomy_table(found))
 
 
@@ -181,7 +184,7 @@ def _table(reports: tuple[FindingReport, ...]) -> Table:
     return table
 
 
-def _anatomy_table(report: AnatomyReport) -> Table:
+def _anatomy_table(report: AnatomySpec) -> Table:
     table = Table("measure", "out of fold", title=f"Anatomy on {report.films} films")
     for name, value in report:
         if value is not None and not isinstance(value, int | float):

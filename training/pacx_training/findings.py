@@ -10,6 +10,7 @@ from pacx_training.atomic import write_atomically
 from pacx_training.cohorts import nih
 from pacx_training.embeddings import embed_films
 from pacx_training.heads import FindingReport, HeadsRecipe, train_heads
+from pacx_training.novelty import fit_novelty, save_novelty
 from pacx_training.provenance import extended
 from pacx_training.recipes import read_section, save_section
 from pacx_training.runs import RunDirectory, default_device
@@ -47,8 +48,10 @@ def train_findings(
     recipe = read_section(recipe_name, "heads", HeadsRecipe, overrides)
     source, run = RunDirectory(encoder), RunDirectory(output)
     model, cohort = source.load_encoder().to(default_device()), nih.read_nih(data)
-    head, reports = train_heads(cohort, embed_films(model, cohort.paths), recipe)
+    embeddings = embed_films(model, cohort.paths)
+    head, reports = train_heads(cohort, embeddings, recipe)
     run.save_encoder(model)
+    save_novelty(run, fit_novelty(embeddings, cohort.patients))
     run.save_heads([head])
     run.save_environment()
     run.save_provenance(

@@ -7,6 +7,8 @@
     ├── config.json          its EncoderConfig
     ├── heads.safetensors    heads.<name>.weight [C, D] and heads.<name>.bias [C], float32
     ├── heads.json           the HeadSpec of every head, in order
+    ├── novelty.*            what chest films are like: embeddings' mean, whitening, threshold
+    ├── anatomy.*            decoder of heart and lungs, with its cross-validation
     ├── provenance.json      pacx.manifest.Provenance
     ├── recipe.yaml          the recipe with all overrides
     └── environment.json     versions of what it was made with

@@ -10,19 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pacx.errors import CheckpointError
 from pacx.masks import STRUCTURES
-from pacx_training.atomic import write_atomically
-from pacx_training.checkpoints import load_strictly, read_tensors
 from pacx_training.recipes import RecipeSection
-from pacx_training.runs import RunDirectory
 
 Masks = NDArray[np.bool_]
 
@@ -168,28 +163,3 @@ def dice(masks: Masks, truth: Masks) -> NDArray[np.float64]:
     overlap = 2 * (masks & truth).sum(axis=(2, 3))
     total = masks.sum(axis=(2, 3)) + truth.sum(axis=(2, 3))
     return np.where(total == 0, 1.0, overlap / np.maximum(total, 1))
-
-
-def save_decoder(run: RunDirectory, decoder: AnatomyDecoder) -> None:
-    """Write ``anatomy.safetensors`` (float32) and ``anatomy.json`` into a run."""
-    tensors = {key: tensor.contiguous() for key, tensor in decoder.state_dict().items()}
-    config = decoder.config.model_dump_json(indent=2).encode() + b"\n"
-    write_atomically(run.path / "anatomy.json", config)
-    write_atomically(run.path / "anatomy.safetensors", safetensors.torch.save(tensors))
-
-
-def load_decoder(run: RunDirectory) -> AnatomyDecoder | None:
-    """Read a run's decoder in evaluation mode; None where it has none.
-
-    Raises:
-        CheckpointError: A file is damaged or the two disagree.
-    """
-    if not (run.path / "anatomy.json").is_file():
-        return None
-    try:
-        config = AnatomyConfig.model_validate_json((run.path / "anatomy.json").read_bytes())
-    except ValidationError as error:
-        raise CheckpointError("The run folder holds no valid anatomy.json.") from error
-    decoder = AnatomyDecoder(config)
-    load_strictly(decoder, read_tensors(run.path / "anatomy.safetensors"))
-    return decoder.eval()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pacx.errors import CheckpointError
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.cohorts.randomisation import randomise
@@ -21,6 +25,8 @@ from pacx_training.segmentation import AnatomyConfig, film_detail
 BATCH = 16
 PHANTOM = -1
 """Index of the film for every view of a phantom."""
+
+_BILINEAR, _BOX = Image.Resampling.BILINEAR, Image.Resampling.BOX
 
 View = tuple[int, OutlinedFilm]
 
@@ -42,6 +48,41 @@ class TokenCache:
     tokens: Tensor
     detail: Tensor
     masks: Tensor
+
+    def save(self, path: Path, key: str) -> None:
+        """Write all views to one file; ``key`` says what they were made from."""
+        tensors = {
+            "film": torch.from_numpy(self.film),
+            "original": torch.from_numpy(self.original),
+            "tokens": self.tokens,
+            "detail": self.detail,
+            "masks": self.masks,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path, metadata={"key": key})
+
+    @classmethod
+    def load(cls, path: Path, key: str) -> TokenCache:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: Not such a file, or made from something else.
+        """
+        try:
+            with safe_open(path, framework="pt") as stored:
+                found = (stored.metadata() or {}).get("key")
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{path.name} holds no tokens.") from error
+        if found != key:
+            raise CheckpointError(f"{path.name} was made with another encoder or recipe.")
+        return cls(
+            film=tensors["film"].numpy(),
+            original=tensors["original"].numpy(),
+            tokens=tensors["tokens"],
+            detail=tensors["detail"],
+            masks=tensors["masks"],
+        )
 
     def truth(self, rows: NDArray[np.intp]) -> Tensor:
         """Masks ``[K, 3, side, side]`` as shares in [0, 1]."""
@@ -87,11 +128,13 @@ def _encode(
     pixels = torch.from_numpy(normalise(pictures, PreprocessingSpec(size=size))).to(device)
     with torch.autocast(device.type, torch.bfloat16):
         tokens = encoder(pixels).tokens
-    masks = np.stack([[_resized(mask, config.side) for mask in view.masks] for view in shown])
-    levels = torch.from_numpy(np.round(masks.clip(0, 1) * 255).astype(np.uint8))
+    shares = [[_resized(mask, config.side, _BOX) for mask in view.masks] for view in shown]
+    levels = torch.from_numpy(np.round(np.clip(shares, 0, 1) * 255).astype(np.uint8))
     return tokens.half().cpu(), film_detail(pixels, config.side).half().cpu(), levels
 
 
-def _resized(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    resized = Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR)
+def _resized(
+    picture: NDArray[np.float32], side: int, resampling: Image.Resampling = _BILINEAR
+) -> NDArray[np.float32]:
+    resized = Image.fromarray(picture).resize((side, side), resampling)
     return np.asarray(resized, dtype=np.float32)

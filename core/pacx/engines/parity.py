@@ -16,7 +16,7 @@ from pacx.engines.protocol import Precision, Tensor
 from pacx.findings import read_findings
 from pacx.manifest import Manifest
 
-Measure = Literal["cosine", "probability", "correlation", "scale"]
+Measure = Literal["cosine", "probability", "correlation", "scale", "overlap"]
 Distances = NDArray[np.float64]
 
 MEASURES: Mapping[str, tuple[Measure, ...]] = {
@@ -27,6 +27,7 @@ MEASURES: Mapping[str, tuple[Measure, ...]] = {
     "last_layer": ("correlation", "scale"),
     "relevance": ("correlation", "scale"),
     "input_gradient": ("correlation", "scale"),
+    "masks": ("overlap",),
 }
 """Which measures apply to which output."""
 
@@ -45,6 +46,7 @@ class Limits:
         last_layer: 1 - correlation of the last block's attention.
         relevance: 1 - correlation of class-specific relevance.
         input_gradient: 1 - correlation of the input gradient.
+        overlap: 1 - intersection over union of the pixels where a mask's logit is positive.
         scale: Relative difference of the Euclidean norms of any output but logits.
         decisions: Share of decisions (image x finding) that may differ.
     """
@@ -55,6 +57,7 @@ class Limits:
     last_layer: float
     relevance: float
     input_gradient: float
+    overlap: float
     scale: float
     decisions: float
 
@@ -71,6 +74,7 @@ LIMITS: Mapping[Precision, Limits] = {
         last_layer=1e-6,
         relevance=1e-5,
         input_gradient=1e-5,
+        overlap=0.005,
         scale=1e-4,
         decisions=0.005,
     ),
@@ -81,6 +85,7 @@ LIMITS: Mapping[Precision, Limits] = {
         last_layer=0.005,
         relevance=0.02,
         input_gradient=0.02,
+        overlap=0.05,
         scale=0.02,
         decisions=0.01,
     ),
@@ -102,7 +107,12 @@ def distances(
     Returns:
         A distance per image, float64 ``[N]``, for every measure of that output.
     """
-    functions = {"cosine": _cosine, "correlation": _correlation, "scale": _scale}
+    functions = {
+        "cosine": _cosine,
+        "correlation": _correlation,
+        "scale": _scale,
+        "overlap": _overlap,
+    }
     left, right = (array.reshape(len(array), -1).astype(np.float64) for array in (actual, expected))
     if output == "logits":
         difference = probabilities(actual, manifest) - probabilities(expected, manifest)
@@ -140,6 +150,13 @@ def _correlation(left: Distances, right: Distances) -> Distances:
 def _constant(maps: Distances) -> NDArray[np.bool_]:
     spread = maps.max(axis=1) - maps.min(axis=1)
     return np.asarray(spread <= CONSTANT_SPREAD * np.abs(maps).max(axis=1))
+
+
+def _overlap(left: Distances, right: Distances) -> Distances:
+    """1 - intersection over union of what is positive; 0 where nothing is."""
+    union = ((left > 0) | (right > 0)).sum(axis=1)
+    common = ((left > 0) & (right > 0)).sum(axis=1)
+    return np.asarray(np.where(union == 0, 0, 1 - common / np.maximum(union, 1)))
 
 
 def _scale(left: Distances, right: Distances) -> Distances:
