@@ -57,7 +57,8 @@ def _written_plan(folder: Path) -> CohortPlan | None:
     path = folder / "simulation.json"
     if not path.is_file():
         return None
-    return CohortPlan.model_validate(json.loads(path.read_text("utf-8"))["plan"])
+    plan = json.loads(path.read_text("utf-8")).get("plan")
+    return CohortPlan.model_validate(plan) if plan else None
 
 
 def write_films(cohort: PairedCohort, folder: Path) -> Path:

@@ -137,8 +137,8 @@ def distill(
     run.save_environment()
     limits = (_LIMITATION,) if cohort.simulated else ()
     step = f"pacx train distill --recipe {recipe_name}"
-    told, source = start.load_provenance(), cohort.source("stage 2: the encoder's physiology")
-    run.save_provenance(extended(told, step, (source,), limits))
+    told, sources = start.load_provenance(), cohort.sources("stage 2: the encoder's physiology")
+    run.save_provenance(extended(told, step, sources, limits))
     report = measure_retention(start, run, cohort.splits)
     write_atomically(output / "retention.json", report.model_dump_json(indent=2).encode() + b"\n")
 

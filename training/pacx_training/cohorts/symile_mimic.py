@@ -143,9 +143,9 @@ def observed_mask(
 
 
 def _is_filled(percentiles: NDArray[np.floating], missing: NDArray[np.bool_]) -> bool:
-    masked = np.ma.masked_array(percentiles, ~missing)
-    spread = np.ma.filled(masked.max(axis=0) - masked.min(axis=0), 0.0)
-    return bool((spread < 1e-5).all())
+    highest = np.where(missing, percentiles, -np.inf).max(axis=0, initial=-np.inf)
+    lowest = np.where(missing, percentiles, np.inf).min(axis=0, initial=np.inf)
+    return bool((highest - lowest < 1e-5).all())
 
 
 def _read_split(folder: Path, split: Split, known: pd.Series[int] | None) -> SymileSplit:

@@ -131,8 +131,8 @@ def train_ecg(
     save_section(run.recipe, "ecg", recipe)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
-    source = cohort.source("the teacher of electrocardiograms")
-    run.save_provenance(extended(told, f"pacx train ecg --recipe {recipe_name}", (source,)))
+    sources = cohort.sources("the teacher of electrocardiograms")
+    run.save_provenance(extended(told, f"pacx train ecg --recipe {recipe_name}", sources))
 
 
 def ecg_stage(recipe: EcgRecipe, cohort: PairedCohort, cache: Path) -> Stage:

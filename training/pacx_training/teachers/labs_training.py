@@ -100,8 +100,8 @@ def train_labs(
     save_section(run.recipe, "labs", recipe)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
-    source = cohort.source("the laboratory teacher")
-    run.save_provenance(extended(told, f"pacx train labs --recipe {recipe_name}", (source,)))
+    sources = cohort.sources("the laboratory teacher")
+    run.save_provenance(extended(told, f"pacx train labs --recipe {recipe_name}", sources))
 
 
 def labs_stage(recipe: LabsRecipe, cohort: PairedCohort) -> Stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,15 +21,37 @@ def simulate(
         float, typer.Option(min=0, max=1, help="Share of visits without an ECG.")
     ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    given: Annotated[
+        Path | None,
+        typer.Option(help="Real films (a manifest or data set) to draw patients for instead."),
+    ] = None,
 ) -> None:
     """Write a simulated cohort in Symile-MIMIC's layout: film, ECG, fifty labs, and the truth."""
     from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 
+    if given is not None:
+        _simulate_given(given, output, seed, size)
+        return
     plan = CohortPlan(visits=visits, seed=seed, size=size, missing_ecg=missing_ecg)
-    console = Console(stderr=True)
+    _show(write_cohort(plan, output, workers=workers), visits)
+    Console(stderr=True).print(f"{visits} simulated visits in {output}; not data of real patients.")
+
+
+def _simulate_given(given: Path, output: Path, seed: int, size: int) -> None:
+    from pacx_training.cohorts.catalogue import read_cohort
+    from pacx_training.cohorts.paired import FilmTerms
+    from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
+
+    films, terms = read_cohort(given)
+    plan = GivenPlan(films=FilmTerms.model_validate(terms.model_dump()), seed=seed, size=size)
+    _show(write_cohort_given(films, plan, output), len(films))
+    text = f"{len(films)} real films with simulated ECG and laboratory values in {output}."
+    Console(stderr=True).print(text)
+
+
+def _show(done: Iterator[int], total: int) -> None:
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("simulating", total=visits)
-        for done in write_cohort(plan, output, workers=workers):
-            progress.update(task, completed=done)
-    console.print(f"{visits} simulated visits in {output}; not data of real patients.")
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("simulating", total=total)
+        for count in done:
+            progress.update(task, completed=count)

@@ -1,0 +1,124 @@
+"""Real films with simulated physiology: the films stay, the patients fit them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from pacx.cli import app
+from pacx.errors import CohortError
+from pacx_training.cohorts.manifest import Cohort, read_manifest
+from pacx_training.cohorts.paired import FilmTerms, grey_films, read_paired
+from pacx_training.cohorts.phantom import phantom_radiograph
+from pacx_training.cohorts.simulated.given import GivenPlan, facts_of, write_cohort_given
+
+FILMS = 24
+SIZE = 48
+PLAN = GivenPlan(films=FilmTerms(name="Films", licence="CC0", citation="Doe 2020"), size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films of twelve patients: half of them congested with large hearts, half well."""
+    folder = tmp_path_factory.mktemp("films")
+    rows = ["path,patient,split,Edema,Pneumonia,Consolidation,cardiothoracic_ratio"]
+    for number in range(FILMS):
+        pixels = phantom_radiograph(number, (64, 64)).pixels
+        Image.fromarray((pixels * 255).astype(np.uint8)).save(folder / f"{number}.png")
+        ill = number // 2 % 2
+        split = "train" if number < 16 else "val"
+        ratio = (0.44, 0.60)[ill] if number != 3 else ""
+        rows.append(f"{number}.png,p{number // 2},{split},{ill},0,,{ratio}")
+    (folder / "films.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return folder / "films.csv"
+
+
+@pytest.fixture(scope="module")
+def films(manifest: Path) -> Cohort:
+    return read_manifest(manifest)
+
+
+@pytest.fixture(scope="module")
+def written(films: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("given")
+    assert list(write_cohort_given(films, PLAN, folder))[-1] == FILMS
+    return folder
+
+
+def test_labels_become_facts_and_gaps_stay_unknown(films: Cohort) -> None:
+    well, ill = facts_of(films, 0), facts_of(films, 3)
+    assert (well.congestion, ill.congestion) == (False, True)
+    assert (well.consolidation, well.effusion, well.emphysema) == (False, None, None)
+    assert well.cardiothoracic_ratio == pytest.approx(0.44)
+    assert ill.cardiothoracic_ratio is None
+
+
+def test_films_and_patients_are_kept(films: Cohort, written: Path) -> None:
+    cohort = read_paired(written)
+    train, val = cohort.splits["train"], cohort.splits["val"]
+    assert (len(train), len(val), len(cohort.splits["test"])) == (16, 8, 0)
+    assert len(np.unique(train.patients)) == 8
+    with Image.open(films.paths[5]) as picture:
+        resized = np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) / 255
+    np.testing.assert_allclose(grey_films(train, np.array([5]))[0], resized, atol=0.02)
+    assert train.ecg(0) is not None
+    assert (np.load(written / "truth" / "masks_train.npy") == 255).all()
+
+
+def test_patients_fit_their_films(written: Path) -> None:
+    truth = pd.concat(
+        [pd.read_parquet(written / "truth" / f"{split}.parquet") for split in ("train", "val")]
+    )
+    ill = (truth["hadm_id"] // 2 % 2).to_numpy() == 1
+    assert truth["congestion"][ill].mean() > truth["congestion"][~ill].mean() + 1
+    assert truth["heart_failure"][ill].mean() > truth["heart_failure"][~ill].mean() + 0.5
+    assert not any(str(column).startswith("film_") for column in truth.columns)
+
+
+def test_films_are_credited_and_physiology_is_marked(written: Path) -> None:
+    cohort = read_paired(written)
+    assert cohort.simulated
+    given, simulated = cohort.sources("stage 2")
+    assert (given.name, given.licence, given.simulated) == ("Films", "CC0", False)
+    assert simulated.simulated
+
+
+def test_the_same_seed_gives_the_same_patients(
+    films: Cohort, written: Path, tmp_path: Path
+) -> None:
+    assert list(write_cohort_given(films, PLAN, tmp_path))
+    for file in sorted((written / "data_npy").rglob("*.npy")):
+        again = tmp_path / file.relative_to(written)
+        assert file.read_bytes() == again.read_bytes()
+    other = PLAN.model_copy(update={"seed": 1})
+    assert list(write_cohort_given(films, other, tmp_path))
+    name = "data_npy/train/ecg_train.npy"
+    assert (written / name).read_bytes() != (tmp_path / name).read_bytes()
+
+
+def test_films_must_be_there_to_train_on(films: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="no film belongs to train"):
+        list(write_cohort_given(films.split("val"), PLAN, tmp_path))
+
+
+def test_the_command_takes_a_manifest(manifest: Path, tmp_path: Path) -> None:
+    arguments = ["simulate", "--given", str(manifest), "--size", str(SIZE), "-o", str(tmp_path)]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    assert read_paired(tmp_path).sources("")[0].name == "films"
+
+
+def test_an_unreadable_description_is_refused(written: Path, tmp_path: Path) -> None:
+    assert read_paired(written).simulation is not None
+    text = (written / "simulation.json").read_text("utf-8")
+    (written / "simulation.json").write_text("[]", "utf-8")
+    try:
+        with pytest.raises(CohortError, match=r"simulation\.json"):
+            read_paired(written)
+    finally:
+        (written / "simulation.json").write_text(text, "utf-8")

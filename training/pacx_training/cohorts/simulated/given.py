@@ -1,0 +1,124 @@
+"""Real films with simulated physiology: patients who could have such a film.
+
+What is known of a film (its findings, and its cardiothoracic ratio where a column gives it) narrows
+down the latent state; electrocardiogram and laboratory values are drawn from that state. Films of
+one patient share a patient in the cohort, but their states are drawn one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from pacx.errors import CohortError
+from pacx.preprocessing import PreprocessingSpec
+from pacx_training.cohorts.images import prepared
+from pacx_training.cohorts.manifest import Cohort
+from pacx_training.cohorts.paired import FilmTerms
+from pacx_training.cohorts.simulated.cohort import FIRST_ADMISSION, truth_of
+from pacx_training.cohorts.simulated.patients import patient_given
+from pacx_training.cohorts.simulated.physiology import RadiographFacts
+from pacx_training.cohorts.simulated.writer import UNKNOWN, Admission, SplitWriter, describe
+from pacx_training.cohorts.symile_mimic import SPLITS
+from pacx_training.percentiles import Percentiles
+
+CONGESTION = ("Edema",)
+EFFUSION = ("Effusion", "Pleural Effusion", "Pleural effusion")
+CONSOLIDATION = ("Pneumonia", "Infiltration", "Consolidation")
+EMPHYSEMA = ("Emphysema",)
+RATIO = "cardiothoracic_ratio"
+"""Labels of a cohort that narrow down the state; those that it lacks are not known."""
+
+
+class GivenPlan(BaseModel):
+    """How a cohort was made from real films; saved beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    films: FilmTerms
+    seed: int = Field(0, ge=0)
+    size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
+
+
+def facts_of(films: Cohort, row: int) -> RadiographFacts:
+    """What the labels of one film say of its patient."""
+    ratio = _label(films, row, RATIO)
+    return RadiographFacts(
+        cardiothoracic_ratio=ratio,
+        congestion=_any(films, row, CONGESTION),
+        effusion=_any(films, row, EFFUSION),
+        consolidation=_any(films, row, CONSOLIDATION),
+        emphysema=_any(films, row, EMPHYSEMA),
+    )
+
+
+def write_cohort_given(films: Cohort, plan: GivenPlan, folder: Path) -> Iterator[int]:
+    """Draw a patient for every film and write the cohort in Symile's layout.
+
+    Args:
+        films: With the splits ``train``, ``val`` and ``test``, of which the last two may be empty.
+        plan: Seed and size.
+        folder: Is made; files of an older cohort in it are replaced.
+
+    Yields:
+        The number of films written so far.
+
+    Raises:
+        CohortError: There are no films to train on, or one cannot be read.
+    """
+    if not (films.splits == "train").any():
+        raise CohortError(f"Cohort {films.name}: no film belongs to train.")
+    owners = np.unique(films.patients, return_inverse=True)[1]
+    written = 0
+    ids: list[tuple[int, int]] = []
+    percentiles: Percentiles | None = None
+    for split in SPLITS:
+        rows = np.flatnonzero(films.splits == split).tolist()
+        writer = SplitWriter(folder, split, len(rows), plan.size)
+        for admission in _admissions(films, rows, owners.tolist(), plan):
+            writer.add(admission)
+            written += 1
+            yield written
+        percentiles = percentiles or Percentiles.fit(*writer.laboratory())
+        ids += writer.finish(percentiles)
+    describe(folder, ids, {"given": plan.model_dump(mode="json")})
+
+
+def _admissions(
+    films: Cohort, rows: Sequence[int], owners: Sequence[int], plan: GivenPlan
+) -> Iterator[Admission]:
+    pictures = prepared([films.paths[row] for row in rows], PreprocessingSpec(size=plan.size))
+    for row, pixels in zip(rows, pictures, strict=True):
+        seed = int(np.random.SeedSequence((plan.seed, row)).generate_state(1, np.uint64)[0])
+        patient = patient_given(facts_of(films, row), seed=seed, size=32)
+        truth = {
+            name: value
+            for name, value in truth_of(patient).items()
+            # The phantom's chest is not the one on the real film.
+            if not name.startswith("film_")
+        }
+        yield Admission(
+            number=FIRST_ADMISSION + row,
+            patient=owners[row],
+            pixels=pixels,
+            mask=np.full((plan.size, plan.size), UNKNOWN, np.uint8),
+            ecg_mv=patient.ecg_mv,
+            laboratory=patient.laboratory,
+            truth={"seed": plan.seed, **truth},
+        )
+
+
+def _label(films: Cohort, row: int, name: str) -> float | None:
+    if name not in films.label_names:
+        return None
+    value = float(films.label(name)[row])
+    return value if np.isfinite(value) else None
+
+
+def _any(films: Cohort, row: int, names: Sequence[str]) -> bool | None:
+    """Whether any of some findings is labelled; None where none of them is known."""
+    known = [value for name in names if (value := _label(films, row, name)) is not None]
+    return any(value > 0 for value in known) if known else None
