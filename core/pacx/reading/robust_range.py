@@ -1,10 +1,10 @@
 """What to display of a file that states no window.
 
-The range between two percentiles of the picture's own values. Padding, shutters, collimators and
-a constant frame around the picture are no part of it. The percentiles are those with the least
-drift to the 8-bit picture that the training sets would have made of the file, by
-``benchmarks/jpeg_twin.py``. Files of up to 8 stored bits are already fit for display and keep
-their whole range, as the 8-bit pictures of the training sets do.
+The range of the picture's own values but for the outermost 0.01 % at either end, which are dead
+pixels of detectors. Padding, shutters, collimators and a constant frame around the picture are no
+part of it. By ``benchmarks/jpeg_twin.py`` this is the range with the least drift to the 8-bit
+picture that the training sets would have made of the file. Files of up to 8 stored bits are
+already fit for display and keep their whole range, as the 8-bit pictures of the training sets do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pacx.reading.modality import Modality, Rescale
 from pacx.reading.values import Values
 from pacx.reading.voi import Window
 
-LOWER_PERCENTILE, UPPER_PERCENTILE = 0.5, 99.5
+LOWER_PERCENTILE, UPPER_PERCENTILE = 0.01, 99.99
 _SAMPLE_PIXELS = 500_000
 _LEAST_SHARE = 0.25
 
