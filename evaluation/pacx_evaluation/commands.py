@@ -33,8 +33,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="linear, few-label, calibration, subgroups, robustness, export-parity or speed; "
-            "repeatable."
+            help="linear, few-label, calibration, subgroups, robustness, export-parity, "
+            "explanations or speed; repeatable."
         ),
     ] = None,
     label: Annotated[
@@ -45,6 +45,9 @@ def evaluate(
     films: Annotated[
         int, typer.Option(min=1, help="Films for robustness, export-parity and speed, at most.")
     ] = 200,
+    outlines: Annotated[
+        Path | None, typer.Option(help="JSON of outlines on the films in --data: explanations.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of folds, subsets and resampling.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps embeddings between evaluations.")
@@ -57,6 +60,7 @@ def evaluate(
     from pacx_evaluation.statistics.bootstrap import Bootstrap
     from pacx_evaluation.subjects import EmbeddingCache, open_subject
     from pacx_evaluation.subjects.cache import default_cache
+    from pacx_training.cohorts.outlines import read_outlines
 
     opened = open_benchmark(benchmark, data=data, labels=label or ())
     encoders = [open_subject(subject, seed=seed) for subject in subjects]
@@ -74,6 +78,7 @@ def evaluate(
             seed=seed,
             subsets=subsets,
             films=films,
+            outlined=read_outlines(outlines, data) if outlines and data else (),
             progress=progress,
         )
         outcomes = run(study, protocol or ["linear"], progress)

@@ -11,6 +11,7 @@ from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, Encoder
+from pacx_training.cohorts.outlines import OutlinedFilm
 
 Progress = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -25,6 +26,7 @@ def prepare(
     seed: int = 0,
     subsets: int = 5,
     films: int = 200,
+    outlined: Sequence[OutlinedFilm] = (),
     progress: Progress = lambda *_: None,
 ) -> Study:
     """Embed the films of a benchmark with every subject.
@@ -41,6 +43,7 @@ def prepare(
         seed=seed,
         subsets=subsets,
         films=films,
+        outlined=outlined,
     )
 
 

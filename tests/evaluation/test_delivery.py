@@ -16,10 +16,11 @@ from pacx.radiograph import Radiograph
 from pacx_evaluation.benchmarks import open_benchmark
 from pacx_evaluation.evaluation import prepare, run
 from pacx_evaluation.measurements import Measurement
-from pacx_evaluation.protocols import Study, export_parity, robustness
+from pacx_evaluation.protocols import Study, explanations, export_parity, robustness
 from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
+from pacx_training.cohorts.outlines import phantom_films
 from tests.evaluation.conftest import DrawnFilms
 
 
@@ -100,3 +101,20 @@ def test_parity_needs_a_bundle_and_speed_needs_none(
     median, late = (_by_condition(rows, metric) for metric in ("p50_ms", "p99_ms"))
     assert all(0 < median[name] <= late[name] for name in median)
     assert len(_by_condition(rows, "films_per_second")) == 3
+
+
+def test_maps_are_measured_against_what_knows_nothing(bundle_study: Study) -> None:
+    with pytest.raises(SubjectError, match="outlined"):
+        explanations.run(bundle_study)
+    bundle_study.outlined = tuple(phantom_films(range(3)))
+    rows = {
+        (row.target, row.metric): row for row in explanations.run(bundle_study).section.measurements
+    }
+    gaussian = rows["centred Gaussian, no model", "focus_heart"]
+    assert gaussian.value is not None
+    assert gaussian.value > 1
+    assert (rows["centred Gaussian, no model", "focus_outside"].value or 9) < 1
+    assert {target for target, _ in rows} >= {"rollout", "last_layer", "rollout, random weights"}
+    for row in rows.values():
+        assert row.value is not None
+        assert row.films == 3

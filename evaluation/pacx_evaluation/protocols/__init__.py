@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pacx_evaluation.protocols import (
     calibration,
+    explanations,
     export_parity,
     few_label,
     linear,
@@ -24,5 +25,6 @@ PROTOCOLS: Mapping[str, Callable[[Study], Outcome]] = {
     subgroups.NAME: subgroups.run,
     robustness.NAME: robustness.run,
     export_parity.NAME: export_parity.run,
+    explanations.NAME: explanations.run,
     speed.NAME: speed.run,
 }

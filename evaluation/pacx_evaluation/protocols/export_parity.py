@@ -108,7 +108,9 @@ def torch_engine(bundle: Bundle) -> TorchEngine:
     Raises:
         CheckpointError: The weights are no encoder.
     """
-    encoder = _encoder(bundle)
+    encoder = VisionTransformer(encoder_config(bundle))
+    tensors = read_tensors(bundle.path(WEIGHTS))
+    load_strictly(encoder, {key: tensor.float() for key, tensor in tensors.items()})
     classifier = Classifier(encoder, bundle.manifest.heads)
     stored = load_file(bundle.path(HEADS))
     wanted = classifier.heads.state_dict()
@@ -116,10 +118,11 @@ def torch_engine(bundle: Bundle) -> TorchEngine:
     return TorchEngine(classifier.eval().requires_grad_(False))
 
 
-def _encoder(bundle: Bundle) -> VisionTransformer:
+def encoder_config(bundle: Bundle) -> EncoderConfig:
+    """The shape of a bundle's encoder, as torch wants it."""
     spec, tensors = bundle.manifest.encoder, read_tensors(bundle.path(WEIGHTS))
     hub = json.loads(bundle.path("config.json").read_bytes())
-    config = EncoderConfig(
+    return EncoderConfig(
         image_size=bundle.manifest.input.size,
         patch_size=spec.patch_size,
         embed_dim=spec.embedding_dimension,
@@ -129,9 +132,6 @@ def _encoder(bundle: Bundle) -> VisionTransformer:
         layer_norm_eps=hub["layer_norm_eps"],
         position_embedding="learned",
     )
-    encoder = VisionTransformer(config)
-    load_strictly(encoder, {key: tensor.float() for key, tensor in tensors.items()})
-    return encoder
 
 
 def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison]:

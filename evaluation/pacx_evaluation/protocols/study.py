@@ -22,6 +22,7 @@ from pacx_evaluation.protocols.probes import (
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import Encoder
 from pacx_evaluation.subjects.encoder import Embeddings
+from pacx_training.cohorts.outlines import OutlinedFilm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +74,7 @@ class Study:
         seed: Of folds and subsets.
         subsets: Number of few-label subsets.
         films: Bound on the films that are encoded again by robustness, export parity and speed.
+        outlined: Films with outlines of heart and lungs, for explanations.
     """
 
     benchmark: Benchmark
@@ -81,6 +83,7 @@ class Study:
     seed: int = 0
     subsets: int = 5
     films: int = 200
+    outlined: Sequence[OutlinedFilm] = ()
     _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)
     _quantities: dict[tuple[str, str], QuantityScores] = field(default_factory=dict, init=False)
 

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pacx_evaluation.report.metrics import METRICS
+from pacx_evaluation.report.metrics import METRICS, target_name
 from pacx_evaluation.report.style import FAINT, INK, WIDTH_IN, colours, legend_below, parts
 
-_CHANCE = {"auroc": 0.5, "spearman": 0.0}
+_CHANCE = {"auroc": 0.5, "spearman": 0.0, "focus_heart": 1.0}
 LINE_IN = 0.19
 
 
@@ -48,7 +48,7 @@ def _draw(frame: pd.DataFrame, block: str, title: str, chance: float | None) -> 
         ticks.append(top + (len(subjects) - 1) / 2)
         for row in rows.itertuples():
             _line(axes, row, top + subjects.index(str(row.subject)), colour)
-    _finish(axes, ticks, [name for name, _ in blocks], title)
+    _finish(axes, ticks, [target_name(name) for name, _ in blocks], title)
     if len(colour) > 1:
         legend_below(figure, axes)
     return figure

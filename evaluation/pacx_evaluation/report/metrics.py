@@ -24,9 +24,18 @@ METRICS = {
     "cosine_distance": "Mean cosine distance of embeddings",
     "cosine_distance_worst": "Largest cosine distance of embeddings",
     "flipped": "Share of decisions that flip",
+    "focus_heart": "Silhouette focus: heart",
+    "focus_lungs": "Silhouette focus: lungs",
+    "focus_outside": "Silhouette focus: outside the thorax",
+    "pointing_heart": "Strongest cell inside the heart, share of films",
     "p50_ms": "Median, ms",
     "p95_ms": "95th percentile, ms",
     "p99_ms": "99th percentile, ms",
     "films_per_second": "Films per second",
     "resident_mb": "Largest resident memory, MB",
 }
+
+
+def target_name(target: str) -> str:
+    """What a target is called in tables and figures."""
+    return "mean over findings" if target == "macro" else target

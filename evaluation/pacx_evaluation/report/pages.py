@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pacx_evaluation.measurements import Measurement, Section
-from pacx_evaluation.report.metrics import METRICS
+from pacx_evaluation.report.metrics import METRICS, target_name
 from pacx_evaluation.report.records import DataFacts, EnvironmentFacts, Figure, Report
 from pacx_evaluation.report.style import colours
 from pacx_evaluation.report.tables import Cell, Table, cell, comparison_table, tables
@@ -123,7 +123,7 @@ def headlines(report: Report) -> tuple[Headline, ...]:
         mine = [m for m in ranked if m.subject == identity.name]
         if mine:
             best = mine[0]
-            metric = f"{METRICS.get(best.metric, best.metric)}, {_target(best)}"
+            metric = f"{METRICS.get(best.metric, best.metric)}, {target_name(best.target)}"
             found.append(
                 Headline(
                     identity=identity,
@@ -133,10 +133,6 @@ def headlines(report: Report) -> tuple[Headline, ...]:
                 )
             )
     return tuple(found)
-
-
-def _target(measured: Measurement) -> str:
-    return "mean over findings" if measured.target == "macro" else measured.target
 
 
 def _rank(measured: Measurement) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pacx_evaluation.measurements import Comparison, Measurement, Section
-from pacx_evaluation.report.metrics import METRICS
+from pacx_evaluation.report.metrics import METRICS, target_name
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -79,10 +79,12 @@ def _table(section: Section, metric: str) -> Table:
         measured = [found.get((subject, target, condition)) for subject in columns]
         if any(m is not None and m.value is not None for m in measured):
             cells = tuple(cell(m) for m in measured)
-            rows.append(Row(name=target, condition=condition, cells=cells))
+            rows.append(Row(name=target_name(target), condition=condition, cells=cells))
         else:
             reason = next(m.reason for m in measured if m is not None)
-            left_out.append(f"{' · '.join(filter(None, (target, condition)))}: {reason}")
+            left_out.append(
+                f"{' · '.join(filter(None, (target_name(target), condition)))}: {reason}"
+            )
     return Table(
         title=METRICS.get(metric, metric),
         columns=columns,
