@@ -241,6 +241,7 @@ FAULTS = (
     Fault(20, "rows of 32 bits", _rows_of_32_bits, ("malformed_image",)),
     Fault(21, "PNG of 177 Mpx", huge_png, ("too_large",)),
     Fault(23, "animated PNG", animated_png, ("multi_frame",)),
+    Fault(24, "TIFF of nothing", lambda: b"II*\0" + bytes(99), ("malformed_image",)),
     Fault(24, "cut PNG", lambda: picture_file()[:-40], ("truncated",)),
     Fault(24, "cut JPEG", lambda: picture_file("JPEG")[:-40], ("truncated",)),
     Fault(25, "no pixel data", without_pixel_data, ("no_pixel_data",)),
