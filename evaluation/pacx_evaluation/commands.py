@@ -33,7 +33,7 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="linear, few-label, calibration, subgroups, robustness, export-parity, "
+            help="linear, few-label, calibration, subgroups, alignment, robustness, export-parity, "
             "explanations or speed; repeatable."
         ),
     ] = None,

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pacx.errors import BenchmarkError
 from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.measurements import Measurement
-from pacx_evaluation.protocols import Entrant, Study, calibration, few_label, linear, subgroups
+from pacx_evaluation.protocols import (
+    Entrant,
+    Study,
+    alignment,
+    calibration,
+    few_label,
+    linear,
+    subgroups,
+)
 from pacx_evaluation.protocols.design import rounds
+from pacx_evaluation.statistics import alignment as retrieval
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import Film, Identity
 from pacx_evaluation.subjects.encoder import Embeddings
@@ -53,6 +63,7 @@ def cohort(splits: str = "three", patients: int = 252, seed: int = 0) -> Benchma
             weights=np.ones(len(names)),
         ),
         targets=(Target(label="finding"), Target(label="quantity", kind="quantity")),
+        paired={"pair": np.stack([label, random.normal(size=len(names))], 1).astype(np.float32)},
         attributes={"sex": np.repeat(["men", "women"], len(names) // 2)},
     )
 
@@ -192,3 +203,28 @@ def test_a_subgroup_that_the_model_fails_stands_out() -> None:
     false_alarms = rows["false_positive_rate_gap", "sex: women"]
     assert false_alarms.low is not None
     assert false_alarms.low < 0 < (false_alarms.high or 0)
+
+
+def test_pairs_are_aligned_and_shuffled_pairs_are_not() -> None:
+    rows = {
+        (r.metric, r.condition): r for r in alignment.run(study(cohort(), x=3)).section.measurements
+    }
+    matched, shuffled = (
+        rows["centred_cosine", condition] for condition in (alignment.MATCHED, alignment.SHUFFLED)
+    )
+    assert matched.low is not None
+    assert shuffled.value is not None
+    assert shuffled.value < matched.low
+    recalls = [rows[f"recall_at_{k}", alignment.MATCHED].value or 0 for k in (1, 5, 10)]
+    assert recalls == sorted(recalls)
+    with pytest.raises(BenchmarkError, match="split"):
+        alignment.run(study(cohort("one"), x=3))
+
+
+def test_retrieval_finds_what_is_equal_and_ties_count_against() -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=(50, 6))
+    assert retrieval.found_among(truth, truth, 1).all()
+    assert not retrieval.found_among(np.tile(truth[:1], (50, 1)), truth, 49).all()
+    blind = retrieval.found_among(random.normal(size=(50, 6)), truth, 10).mean()
+    assert 0 < blind < 0.6

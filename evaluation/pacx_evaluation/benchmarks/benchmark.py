@@ -67,6 +67,7 @@ class Benchmark:
         caveats: What a reader must know before believing a number.
         simulated: Whether any label came from simulated physiology.
         metric: What the benchmark's authors report.
+        paired: Vectors float32 ``[N, K]`` that were measured with each film, by name.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Benchmark:
     caveats: tuple[str, ...] = ()
     simulated: bool = False
     metric: Literal["auroc", "f1"] = "auroc"
+    paired: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a benchmark that cannot answer anything."""

@@ -13,6 +13,7 @@ from pacx.errors import CohortError
 from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Target
 from pacx_training.cohorts.manifest import Cohort
+from pacx_training.cohorts.simulated.physiology import STATES as ALL_STATES
 from pacx_training.cohorts.symile_mimic import SPLITS, SymileSplit, read_symile
 
 FILMS = "films"
@@ -74,6 +75,10 @@ def simulated_benchmark(folder: Path) -> Benchmark:
         credit="Simulated by PaCX.",
         caveats=CAVEATS,
         simulated=True,
+        paired={
+            "laboratory percentiles": np.concatenate([split.percentiles for split in present]),
+            "latent physiology": truth[list(ALL_STATES)].to_numpy(dtype=np.float32),
+        },
     )
 
 

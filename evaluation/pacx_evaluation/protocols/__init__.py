@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pacx_evaluation.protocols import (
+    alignment,
     calibration,
     explanations,
     export_parity,
@@ -23,6 +24,7 @@ PROTOCOLS: Mapping[str, Callable[[Study], Outcome]] = {
     few_label.NAME: few_label.run,
     calibration.NAME: calibration.run,
     subgroups.NAME: subgroups.run,
+    alignment.NAME: alignment.run,
     robustness.NAME: robustness.run,
     export_parity.NAME: export_parity.run,
     explanations.NAME: explanations.run,
