@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+
+from pacx.anatomy import Anatomy
+from pacx.contours import Polygon, contour
+from pacx.interpretation import FilmFacts
+from pacx.measures import HorizontalLine
 from pacx.model import Model
+from pacx.preprocessing import Geometry
+from pacx.results import Prediction, Quality
 from pacx_server.examination import Examination
-from pacx_server.schemas import Attention, FindingAnswer, Include, InstancePrediction
+from pacx_server.schemas import (
+    AnatomyAnswer,
+    Attention,
+    Contours,
+    FindingAnswer,
+    Include,
+    InstancePrediction,
+    Points,
+    QualityAnswer,
+    RatioLines,
+    WarningNote,
+)
 
 
 def describe_examination(
@@ -14,7 +33,8 @@ def describe_examination(
 ) -> InstancePrediction:
     """Say what one examination found, and what else is wanted."""
     decoded = examination.decoded
-    prediction = model.interpret(examination.outputs, decoded.input.geometry)
+    facts = FilmFacts(spacing_mm=decoded.facts.spacing_mm, view=decoded.facts.view)
+    prediction = model.interpret(examination.outputs, decoded.input.geometry, facts)
     attention = Attention(method="rollout", grid=prediction.rollout.tolist())
     return InstancePrediction(
         image=decoded.facts,
@@ -22,7 +42,53 @@ def describe_examination(
             FindingAnswer.model_validate(finding, from_attributes=True)
             for finding in prediction.findings
         ],
+        anatomy=_anatomy(prediction),
+        quality=_quality(prediction.quality),
         embedding=prediction.embedding.tolist() if "embedding" in include else None,
         attention=attention if "attention" in include else None,
-        warnings=list(decoded.warnings),
+        warnings=[*decoded.warnings, *_warnings(prediction)],
     )
+
+
+def _warnings(prediction: Prediction) -> list[WarningNote]:
+    return [WarningNote(code=item.code, message=item.message) for item in prediction.warnings]
+
+
+def _quality(quality: Quality) -> QualityAnswer | None:
+    if quality.is_frontal_chest is None and quality.score is None:
+        return None
+    return QualityAnswer.model_validate(quality, from_attributes=True)
+
+
+def _anatomy(prediction: Prediction) -> AnatomyAnswer | None:
+    anatomy = prediction.anatomy
+    if anatomy is None:
+        return None
+    ratio, right, left = (
+        anatomy.cardiothoracic,
+        anatomy.right_lung_area_mm2,
+        anatomy.left_lung_area_mm2,
+    )
+    return AnatomyAnswer(
+        cardiothoracic_ratio=ratio.ratio if ratio else None,
+        heart_area_mm2=anatomy.heart_area_mm2,
+        lung_area_mm2=None if right is None or left is None else right + left,
+        right_lung_area_mm2=right,
+        left_lung_area_mm2=left,
+        contours=_contours(anatomy, prediction.geometry),
+        lines=RatioLines(heart=_ends(ratio.heart), chest=_ends(ratio.chest)) if ratio else None,
+    )
+
+
+def _contours(anatomy: Anatomy, geometry: Geometry) -> Contours:
+    polygons = [_points(contour(mask, geometry)) for mask in anatomy.masks]
+    heart, right, left = ([points] if points else [] for points in polygons)
+    return Contours(heart=heart, right_lung=right, left_lung=left)
+
+
+def _points(polygon: Polygon) -> Points:
+    return [(column, row) for row, column in np.round(polygon, 1).tolist()]
+
+
+def _ends(line: HorizontalLine) -> Points:
+    return [(round(column, 1), round(line.row, 1)) for column in (line.start, line.stop)]

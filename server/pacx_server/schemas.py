@@ -17,6 +17,7 @@ Include = Literal["embedding", "attention"]
 
 Grid = list[list[float]]
 Vector = list[float]
+Points = list[tuple[float, float]]
 
 
 class Schema(BaseModel):
@@ -87,6 +88,50 @@ class FindingAnswer(Schema):
     positive: bool = Field(description="probability >= threshold")
     calibrated: bool
     simulated: bool = Field(description="Whether its labels came from simulated physiology.")
+    measured: bool = Field(
+        False, description="Whether it comes from a measurement on the film and from no head."
+    )
+
+
+class Contours(Schema):
+    """Closed polygons, each a list of [column, row] in pixels of the picture."""
+
+    heart: list[Points]
+    right_lung: list[Points] = Field(description="The patient's right, left in the picture.")
+    left_lung: list[Points]
+
+
+class RatioLines(Schema):
+    """The two lines of the cardiothoracic ratio, each two points [column, row]."""
+
+    heart: Points
+    chest: Points
+
+
+class AnatomyAnswer(Schema):
+    """Heart and lungs; measurements are null where they are implausible."""
+
+    cardiothoracic_ratio: float | None = Field(
+        description="Width of the heart over inner width of the chest, after Danzer (1919)."
+    )
+    heart_area_mm2: float | None = Field(description="Null where spacing is unknown, too.")
+    lung_area_mm2: float | None = Field(description="Both lungs together.")
+    right_lung_area_mm2: float | None
+    left_lung_area_mm2: float | None
+    contours: Contours
+    lines: RatioLines | None
+
+
+class QualityAnswer(Schema):
+    """Whether the picture is what the model is made for."""
+
+    is_frontal_chest: bool | None = Field(
+        description="Whether heart and lungs look like those of a frontal film; null: not judged."
+    )
+    out_of_distribution: bool | None = Field(
+        description="Whether it is unlike the films that the model learnt from; null: not judged."
+    )
+    score: float | None = Field(description="Distance from those films, 1 at the threshold.")
 
 
 class Attention(Schema):
@@ -113,8 +158,12 @@ class PredictResponse(Schema):
     model: ModelIdentity
     image: ImageFacts
     findings: list[FindingAnswer]
-    anatomy: None = Field(description="Measurements, where the model has an anatomy decoder.")
-    quality: None = Field(description="Quality of the image, where the model judges it.")
+    anatomy: AnatomyAnswer | None = Field(
+        description="Measurements, where the model has an anatomy decoder."
+    )
+    quality: QualityAnswer | None = Field(
+        description="Quality of the image, where the model judges it."
+    )
     embedding: Vector | None = Field(description="On request: the class token, [D].")
     attention: Attention | None = Field(description="On request.")
     warnings: list[WarningNote]
@@ -146,11 +195,11 @@ class EmbeddingsResponse(Schema):
 
 
 class Focus(Schema):
-    """Shares of the map; they add up to 1."""
+    """Share of the map in a region over the region's share of the picture; chance is 1."""
 
-    heart: float
-    lungs: float
-    outside: float
+    heart: float | None
+    lungs: float | None
+    outside: float | None = Field(description="What is neither heart, nor lung, nor between them.")
 
 
 class ExplanationResponse(Schema):
@@ -286,6 +335,8 @@ class InstancePrediction(Schema):
 
     image: ImageFacts
     findings: list[FindingAnswer]
+    anatomy: AnatomyAnswer | None
+    quality: QualityAnswer | None
     embedding: Vector | None
     attention: Attention | None
     warnings: list[WarningNote]

@@ -76,6 +76,7 @@ class Finding:
         group: ``radiology`` or ``physiology``.
         calibrated: Whether the probability was calibrated on held-out films.
         simulated: Whether the labels came from simulated physiology.
+        measured: Whether it comes from a measurement on the film and from no head.
     """
 
     label: str
@@ -85,6 +86,7 @@ class Finding:
     group: str | None = None
     calibrated: bool | None = None
     simulated: bool | None = None
+    measured: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +97,15 @@ class Anatomy:
         cardiothoracic_ratio: Width of the heart over width of the thorax.
         heart_area_mm2: Area of the heart's silhouette in mm².
         lung_area_mm2: Area of both lungs in mm².
+        right_lung_area_mm2: Area of the right lung of the patient in mm².
+        left_lung_area_mm2: Area of the left lung in mm².
     """
 
     cardiothoracic_ratio: float | None = None
     heart_area_mm2: float | None = None
     lung_area_mm2: float | None = None
+    right_lung_area_mm2: float | None = None
+    left_lung_area_mm2: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

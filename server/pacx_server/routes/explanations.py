@@ -20,7 +20,7 @@ from pacx_server.negotiation import preferred
 from pacx_server.rendering import render_overlay
 from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, problems, upload_body
 from pacx_server.routes.embeddings import JSON_TYPE, NPY_TYPE, origin_headers
-from pacx_server.schemas import ExplanationResponse
+from pacx_server.schemas import ExplanationResponse, Focus
 
 router = APIRouter(tags=["radiographs"])
 
@@ -120,8 +120,14 @@ def _json(visit: Visit, examination: Examination, explanation: Explanation) -> b
         versus=explanation.versus,
         grid=explanation.grid.tolist(),
         signed=explanation.signed,
-        focus=None,
+        focus=_focus(explanation),
         warnings=list(examination.decoded.warnings),
         timing_ms=examination.timing(visit.context),
     )
     return answer.model_dump_json().encode()
+
+
+def _focus(explanation: Explanation) -> Focus | None:
+    if explanation.focus is None:
+        return None
+    return Focus.model_validate(explanation.focus, from_attributes=True)
