@@ -13,6 +13,7 @@ from pacx.errors import MalformedImage, NoContrast, TooSmall
 Source = Literal["dicom", "png", "jpeg", "tiff", "array"]
 
 MINIMUM_SIDE_PX = 32
+_STRIP_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,15 @@ def check_usable(pixels: NDArray[np.generic]) -> None:
     """
     if min(pixels.shape) < MINIMUM_SIDE_PX:
         raise TooSmall(f"Both sides must have at least {MINIMUM_SIDE_PX} pixels.")
-    if pixels.min() == pixels.max():
+    if not has_contrast(pixels):
         raise NoContrast("All pixels have the same value, so there is no picture to look at.")
+
+
+def has_contrast(pixels: NDArray[np.generic]) -> bool:
+    """Whether any two pixels differ; of a real picture only the first rows are looked at."""
+    first = pixels.flat[0]
+    strips = (pixels[top : top + _STRIP_ROWS] for top in range(0, len(pixels), _STRIP_ROWS))
+    return any(bool((strip != first).any()) for strip in strips)
 
 
 def _unit_interval(pixels: NDArray[np.generic]) -> NDArray[np.float32]:

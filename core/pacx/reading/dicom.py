@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pacx.radiograph import ImageWarning, Radiograph, check_usable
+from pacx.radiograph import ImageWarning, Radiograph, check_usable, has_contrast
 from pacx.reading import tags
 from pacx.reading.colour import CONVERTED, luminance, palette_luminance
 from pacx.reading.decoders import library
@@ -80,7 +80,7 @@ def _display_grey(pixels: StoredPixels, picture: Picture, values: Values) -> Dis
             stored=pixels.stored, modality=modality, voi=voi, inverted=inverted, padding=padding
         )
         shown = chain.apply(pixels.codes)
-        if shown.min() != shown.max():
+        if has_contrast(shown):
             return shown, warnings
     robust = robust_window(pixels.codes, pixels.stored, modality, padding, values)
     chain = GreyScale(
