@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pacx.manifest import Interval
+
 SCHEMA_VERSION: Literal[1] = 1
 
 
@@ -30,6 +32,13 @@ class Measurement(Frozen):
     films: int | None = None
     patients: int | None = None
     positives: int | None = Field(None, description="Positive films.")
+
+
+def ends(interval: Interval | None) -> dict[str, float | None]:
+    """The fields of a measurement that an interval fills; without one all are None."""
+    if interval is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
 
 
 class Comparison(Frozen):

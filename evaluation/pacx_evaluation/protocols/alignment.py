@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pacx.errors import BenchmarkError
 from pacx.manifest import Interval
-from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study, patient_count
 from pacx_evaluation.report.forest import condition_forest
 from pacx_evaluation.statistics import alignment
@@ -92,9 +92,7 @@ def _rows(
             target=what[0],
             condition=what[1],
             metric=metric,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
+            **ends(interval),
             films=len(reported),
             patients=patient_count(patients),
         )

@@ -16,7 +16,7 @@ from pacx.masks import Mask
 from pacx.measures import silhouette_focus
 from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
-from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.export_parity import encoder_config
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study, patient_count
 from pacx_evaluation.report.forest import forest
@@ -161,9 +161,7 @@ def _row(
         protocol=NAME,
         target=method,
         metric=metric,
-        value=found.value if found else None,
-        low=found.low if found else None,
-        high=found.high if found else None,
+        **ends(found),
         reason=None if found else "the structure or the map is empty on every film",
         films=len(kept),
         patients=patient_count(names),

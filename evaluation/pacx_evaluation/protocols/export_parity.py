@@ -22,7 +22,7 @@ from pacx.errors import (
     SubjectError,
 )
 from pacx.preprocessing import normalise, prepare
-from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.sampling import Rows, auroc_change, reported_films
 from pacx_evaluation.protocols.study import Outcome, Study
 from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
@@ -209,9 +209,7 @@ def _change(
             condition=shared["condition"],
             target=target.name,
             metric="auroc_change",
-            value=change.value if change else None,
-            low=change.low if change else None,
-            high=change.high if change else None,
+            **ends(change),
             reason=reason,
             films=int(used.sum()),
             positives=int(labels.sum()),

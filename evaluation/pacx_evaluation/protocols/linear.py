@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.manifest import Interval
-from pacx_evaluation.measurements import Comparison, Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
+from pacx_evaluation.protocols.comparisons import compare
 from pacx_evaluation.protocols.probes import FindingScores, QuantityScores
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study, patient_count
 from pacx_evaluation.report.curves import precision_recall_curves, roc_curves
@@ -100,9 +101,7 @@ def _quantity(study: Study, subject: str, scores: QuantityScores) -> Iterator[Me
     ):
         statistic = build(scores.truth, scores.predicted)
         found = study.bootstrap.interval(statistic, strata, scores.patients)
-        yield Measurement(
-            **shared, metric=metric, value=found.value, low=found.low, high=found.high, **counts
-        )
+        yield Measurement(**shared, metric=metric, **ends(found), **counts)
 
 
 def _macro(study: Study, entrant: Entrant) -> Iterator[Measurement]:
@@ -131,9 +130,7 @@ def _macro(study: Study, entrant: Entrant) -> Iterator[Measurement]:
             protocol=NAME,
             target="macro",
             metric=metric,
-            value=found.value,
-            low=found.low,
-            high=found.high,
+            **ends(found),
             films=len(rows),
             patients=patient_count(patients),
         )
@@ -159,50 +156,11 @@ def measurement(
         target=scores.target.name,
         metric=metric,
         condition=condition,
-        value=interval.value if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        **ends(interval),
         reason=None if interval else scores.reason,
         films=len(scores.rows),
         patients=patient_count(scores.patients),
         positives=int(scores.labels.sum()),
-    )
-
-
-def compare(study: Study, baseline: Entrant, entrant: Entrant) -> list[Comparison]:
-    """AUROC of a subject against the baseline on the same films, finding by finding."""
-    pairs = [(study.finding(baseline, score.target), score) for score in study.reported(entrant)]
-    tests = [
-        [
-            delong.paired_test(a.labels, a.probabilities, b.probabilities, patients)
-            for patients in (None, a.patients)
-        ]
-        for a, b in pairs
-    ]
-    corrected = delong.holm(np.array([clustered.p for _, clustered in tests]))
-    return [
-        Comparison(
-            baseline=baseline.name,
-            subject=entrant.name,
-            target=b.target.name,
-            metric="auroc",
-            difference=plain.difference,
-            low=interval.low,
-            high=interval.high,
-            p=plain.p,
-            p_clustered=clustered.p,
-            p_holm=float(holm),
-        )
-        for (a, b), (plain, clustered), holm in zip(pairs, tests, corrected, strict=True)
-        for interval in [_difference(study, a, b)]
-    ]
-
-
-def _difference(study: Study, a: FindingScores, b: FindingScores) -> Interval:
-    first = discrimination.auroc(a.labels, a.probabilities)
-    second = discrimination.auroc(b.labels, b.probabilities)
-    return study.bootstrap.interval(
-        lambda weights: second(weights) - first(weights), a.labels, a.patients
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.perturbations import PERTURBATIONS
 from pacx_evaluation.protocols.probes import FindingScores
 from pacx_evaluation.protocols.sampling import (
@@ -125,8 +125,6 @@ def _finding_rows(
         **shared,
         **counts,
         metric="auroc_change",
-        value=change.value if change else None,
-        low=change.low if change else None,
-        high=change.high if change else None,
+        **ends(change),
         reason=reason,
     )

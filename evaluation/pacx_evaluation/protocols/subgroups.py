@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.probes import TARGET_FALSE_POSITIVE_RATE, FindingScores
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study, patient_count
 from pacx_evaluation.report.forest import condition_forest
@@ -89,9 +89,7 @@ def _row(
         target=scores.target.name,
         metric=metric,
         condition=condition,
-        value=found.value if found else None,
-        low=found.low if found else None,
-        high=found.high if found else None,
+        **ends(found),
         reason=reason,
         films=int(counted.sum()),
         patients=patient_count(scores.patients[counted]),

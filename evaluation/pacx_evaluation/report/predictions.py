@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import pandas as pd
 
-from pacx_evaluation.protocols.study import Study
+from pacx_evaluation.protocols.probes import FindingScores, QuantityScores
+from pacx_evaluation.protocols.study import Entrant, Study
 
 COLUMNS = (
-    "subject", "target", "kind", "film", "patient", "label", "logit", "probability", "positive",
+    "subject", "target", "film", "patient", "kind", "label", "logit", "probability", "positive",
 )  # fmt: skip
 DIGEST_BYTES = 16
 
@@ -20,61 +22,40 @@ def predictions(study: Study) -> pd.DataFrame:
     Film and patient are keyed hashes; the key is the hash of all films, so that only who has the
     films can tell which is which.
     """
-    frames = [_finding_rows(study, name) for name in range(len(study.entrants))] + [
-        _quantity_rows(study, name) for name in range(len(study.entrants))
-    ]
-    filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled) if filled else pd.DataFrame(columns=list(COLUMNS))
+    frames = [frame for entrant in study.entrants for frame in _frames(study, entrant)]
+    return pd.concat(frames) if frames else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _finding_rows(study: Study, place: int) -> pd.DataFrame:
-    entrant = study.entrants[place]
-    return _joined(
-        [
-            pd.DataFrame(
-                {
-                    "subject": entrant.name,
-                    "target": scores.target.name,
-                    "kind": "finding",
-                    "film": [_film(study, row) for row in scores.rows.tolist()],
-                    "patient": [_hashed(study, patient) for patient in scores.patients.tolist()],
-                    "label": scores.labels.astype(float),
-                    "logit": scores.logits,
-                    "probability": scores.probabilities,
-                    "positive": pd.array(scores.decisions, dtype="boolean"),
-                }
+def _frames(study: Study, entrant: Entrant) -> Iterator[pd.DataFrame]:
+    for scores in study.reported(entrant):
+        yield _named(study, entrant, scores).assign(
+            kind="finding",
+            label=scores.labels.astype(float),
+            logit=scores.logits,
+            probability=scores.probabilities,
+            positive=pd.array(scores.decisions, dtype="boolean"),
+        )
+    for target in study.benchmark.quantities:
+        found = study.quantity(entrant, target)
+        if found.reason is None:
+            yield _named(study, entrant, found).assign(
+                kind="quantity",
+                label=found.truth,
+                logit=found.predicted,
+                probability=float("nan"),
+                positive=pd.array([pd.NA] * len(found.rows), dtype="boolean"),
             )
-            for scores in study.reported(entrant)
-        ]
+
+
+def _named(study: Study, entrant: Entrant, scores: FindingScores | QuantityScores) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "subject": entrant.name,
+            "target": scores.target.name,
+            "film": [_film(study, row) for row in scores.rows.tolist()],
+            "patient": [_hashed(study, patient) for patient in scores.patients.tolist()],
+        }
     )
-
-
-def _quantity_rows(study: Study, place: int) -> pd.DataFrame:
-    entrant = study.entrants[place]
-    found = [study.quantity(entrant, target) for target in study.benchmark.quantities]
-    return _joined(
-        [
-            pd.DataFrame(
-                {
-                    "subject": entrant.name,
-                    "target": scores.target.name,
-                    "kind": "quantity",
-                    "film": [_film(study, row) for row in scores.rows.tolist()],
-                    "patient": [_hashed(study, patient) for patient in scores.patients.tolist()],
-                    "label": scores.truth,
-                    "logit": scores.predicted,
-                    "probability": float("nan"),
-                    "positive": pd.array([pd.NA] * len(scores.rows), dtype="boolean"),
-                }
-            )
-            for scores in found
-            if scores.reason is None
-        ]
-    )
-
-
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(frames) if frames else pd.DataFrame()
 
 
 def _film(study: Study, row: int) -> str:
