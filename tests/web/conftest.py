@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.web.viewer import Viewer
+from tests.conftest import Serving
+from tests.server.tiny_bundle import make_bundle
+from tests.web.viewer import KEY, Viewer
 from tests.web.wiretap import Wiretap
 
 WIDTH, HEIGHT = 1280, 800
@@ -57,6 +61,21 @@ def wiretap(server_url: str) -> Iterator[Wiretap]:
     """The server, with someone listening on the wire."""
     with Wiretap(server_url) as tap:
         yield tap
+
+
+@pytest.fixture(scope="session")
+def locked_url(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that wants ``KEY`` and serves two models that differ in nothing but their names."""
+    folders = [tmp_path_factory.mktemp("bundles") / name for name in ("first", "second")]
+    for folder in folders:
+        make_bundle(folder, name=folder.name)
+    caller = {"name": "test", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
+    settings = {
+        "PACX_BUNDLES": ",".join(map(str, folders)),
+        "PACX_API_KEYS": json.dumps([caller]),
+    }
+    with serving(**settings) as address:
+        yield address
 
 
 @pytest.fixture

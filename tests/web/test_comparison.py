@@ -10,27 +10,16 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import Serving
 from tests.phantom_dicom import chest_pixels, dicom_bytes
-from tests.server.tiny_bundle import make_bundle
-from tests.web.viewer import Viewer
+from tests.web.viewer import KEY, Viewer
 
 
 @pytest.fixture
 def second_film(tmp_path: Path) -> Path:
     """A film of another shape."""
     path = tmp_path / "second.dcm"
-    path.write_bytes(dicom_bytes(chest_pixels(360, 400, marked=(60, 60, 80))))
+    path.write_bytes(dicom_bytes(chest_pixels(90, 100)))
     return path
-
-
-@pytest.fixture
-def bundles(tmp_path: Path) -> str:
-    """Two bundles that differ in nothing but their names."""
-    folders = [tmp_path / name for name in ("first", "second")]
-    for folder in folders:
-        make_bundle(folder, name=folder.name)
-    return ",".join(map(str, folders))
 
 
 def test_two_films_stand_side_by_side_and_are_looked_at_alike(
@@ -51,7 +40,7 @@ def test_two_films_stand_side_by_side_and_are_looked_at_alike(
     assert viewer.state("A") != viewer.state("B")
 
     saved = viewer.save(film.with_suffix(".png"))
-    assert saved.shape[1] == 420 + 8 + 400
+    assert saved.shape[1] == 420 + 8 + 100
     viewer.at("compare").click()
     expect(viewer.frame("B")).to_have_count(0)
     assert rows.count() == len(json.loads(viewer.ask_server("predict", film))["findings"])
@@ -69,24 +58,22 @@ def test_a_file_dropped_on_a_film_replaces_that_film(
     viewer.frame("B").dispatch_event("drop", {"dataTransfer": data})
     viewer.settle()
     heads = viewer.page.locator(".plate.head")
-    expect(heads.nth(1)).to_contain_text("400 x 360")
+    expect(heads.nth(1)).to_contain_text("100 x 90")
     expect(heads.nth(0)).to_contain_text("420 x 500")
 
 
-def test_two_models_read_the_same_film(
-    page: Page, serving: Serving, film: Path, bundles: str
-) -> None:
-    with serving(PACX_BUNDLES=bundles) as address:
-        viewer = Viewer(page, address)
-        viewer.open(film)
-        viewer.at("compare").click()
-        page.get_by_role("button", name="read by second").click()
-        page.locator(".pane[data-name=B]").wait_for()
-        viewer.settle()
-        choices = page.locator(".plate select")
-        expect(choices.nth(0)).to_have_value("first")
-        expect(choices.nth(1)).to_have_value("second")
-        np.testing.assert_array_equal(viewer.film_pixels("A"), viewer.film_pixels("B"))
-        choices.nth(0).select_option("second")
-        viewer.settle()
-        expect(viewer.at("model")).to_have_text(re.compile(r"^second 1.0 · [0-9a-f]{8}$"))
+def test_two_models_read_the_same_film(page: Page, locked_url: str, film: Path) -> None:
+    viewer = Viewer(page, locked_url)
+    viewer.unlock(KEY)
+    viewer.open(film)
+    viewer.at("compare").click()
+    page.get_by_role("button", name="read by second").click()
+    page.locator(".pane[data-name=B]").wait_for()
+    viewer.settle()
+    choices = page.locator(".plate select")
+    expect(choices.nth(0)).to_have_value("first")
+    expect(choices.nth(1)).to_have_value("second")
+    np.testing.assert_array_equal(viewer.film_pixels("A"), viewer.film_pixels("B"))
+    choices.nth(0).select_option("second")
+    viewer.settle()
+    expect(viewer.at("model")).to_have_text(re.compile(r"^second 1.0 · [0-9a-f]{8}$"))

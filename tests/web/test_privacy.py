@@ -32,34 +32,24 @@ def use_everything(viewer: Viewer, film: Path) -> None:
     viewer.save(film.with_suffix(".png"))
 
 
-def test_only_this_server_is_asked(page: Page, server_url: str, film: Path) -> None:
+def test_nothing_but_the_picture_leaves_the_page(page: Page, wiretap: Wiretap, film: Path) -> None:
     addresses: list[str] = []
     page.on("request", lambda request: addresses.append(request.url))
-    use_everything(Viewer(page, server_url), film)
-    ours = (f"{server_url}/", f"blob:{server_url}/")
+    use_everything(Viewer(page, wiretap.url), film)
+
+    ours = (f"{wiretap.url}/", f"blob:{wiretap.url}/")
     assert len(addresses) > 20
     assert [address for address in addresses if not address.startswith(ours)] == []
-
-
-def test_the_files_name_is_not_sent(page: Page, wiretap: Wiretap, film: Path) -> None:
-    use_everything(Viewer(page, wiretap.url), film)
     sent = wiretap.sent
     assert sent.count(b"POST /predict") == 2
     assert film.read_bytes() in sent, "the wire was listened to"
     assert b"DOE" not in sent
     assert b"19540312" not in sent
 
-
-def test_neither_address_nor_title_nor_page_names_the_file(viewer: Viewer, film: Path) -> None:
-    use_everything(viewer, film)
-    assert viewer.page.url == f"{viewer.server_url}/"
-    assert viewer.page.title() == "PaCX viewer"
-    assert "DOE" not in viewer.page.content()
-
-
-def test_nothing_is_stored(viewer: Viewer, film: Path) -> None:
-    use_everything(viewer, film)
-    assert set(viewer.page.evaluate(STORES).values()) == {0}
+    assert page.url == f"{wiretap.url}/"
+    assert page.title() == "PaCX viewer"
+    assert "DOE" not in page.content()
+    assert set(page.evaluate(STORES).values()) == {0}
 
 
 def test_the_page_works_under_a_strict_policy(page: Page, server_url: str) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.conftest import Serving
-from tests.web.viewer import Viewer
-
-KEY = "a-key-that-only-this-test-knows-0123456789"
+from tests.web.viewer import KEY, Viewer
 
 
 def test_a_text_file_is_refused_with_the_servers_reason(
@@ -49,25 +44,17 @@ def test_a_server_that_is_gone_is_named_as_such(viewer: Viewer, film: Path) -> N
 
 
 def test_a_key_is_asked_for_once_and_kept_in_memory_only(
-    page: Page, serving: Serving, film: Path
+    page: Page, locked_url: str, film: Path
 ) -> None:
-    known = {"name": "test", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}
-    with serving(PACX_API_KEYS=json.dumps([known])) as address:
-        viewer = Viewer(page, address)
-        dialog = page.get_by_role("dialog", name="This server asks for a key")
-        give_key(page, "wrong")
-        expect(page.get_by_role("alert")).to_contain_text("did not accept")
-        give_key(page, KEY)
-        expect(dialog).to_be_hidden()
-        viewer.open(film)
-        expect(page.locator(".findings")).to_be_visible()
-        assert KEY not in page.content()
-        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-        page.reload()
-        expect(dialog).to_be_visible()
-
-
-def give_key(page: Page, key: str) -> None:
-    """Type a key and press Enter."""
-    page.get_by_label("API key").fill(key)
-    page.keyboard.press("Enter")
+    viewer = Viewer(page, locked_url)
+    dialog = page.get_by_role("dialog", name="This server asks for a key")
+    viewer.unlock("wrong")
+    expect(page.get_by_role("alert")).to_contain_text("did not accept")
+    viewer.unlock(KEY)
+    expect(dialog).to_be_hidden()
+    viewer.open(film)
+    expect(page.locator(".findings")).to_be_visible()
+    assert KEY not in page.content()
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    page.reload()
+    expect(dialog).to_be_visible()

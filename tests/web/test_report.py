@@ -98,7 +98,7 @@ def enriched(answer: dict[str, Any]) -> dict[str, Any]:
         "heart_area_mm2": 11200.0,
         "lung_area_mm2": None,
         "contours": {"heart": [[[150, 250], [300, 250], [300, 380], [150, 380]]]},
-        "lines": {"heart": [[150, 300], [300, 300]], "thorax": [[40, 330], [380, 330]]},
+        "lines": {"heart": [[150, 300], [300, 300]], "chest": [[40, 330], [380, 330]]},
     }
     return answer | {
         "model": answer["model"] | {"simulated_physiology": True},

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page
 
+KEY = "a-key-that-only-the-tests-know-0123456789"
+"""What the locked server asks for."""
 TWO_FRAMES = """() => new Promise((drawn) => {
   requestAnimationFrame(() => requestAnimationFrame(drawn));
 })"""
@@ -35,6 +37,11 @@ class Viewer:
         """Choose files and wait until they have been read."""
         self.page.locator("#file").set_input_files(list(films))
         self.settle()
+
+    def unlock(self, key: str) -> None:
+        """Give a key to the page that asks for one."""
+        self.page.get_by_label("API key").fill(key)
+        self.page.keyboard.press("Enter")
 
     def settle(self) -> None:
         """Wait until nothing is asked any more and everything is drawn."""

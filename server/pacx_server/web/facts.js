@@ -1,20 +1,21 @@
 /** What stands beside the findings: focus, anatomy, quality, picture, model, time. */
 
-import { element, percent } from "./element.js";
+import { element } from "./element.js";
 
 const yes = (value) => (value ? "yes" : "no");
+const timesChance = (ratio) => `${ratio.toFixed(2)} x chance`;
 const centimetres = (square) => `${Math.round(square / 100)} cm²`;
 const milliseconds = (time) => `${time.toFixed(0)} ms`;
 
 /** Each section: a title, where its values lie, and its rows as `[name, value of the part, text]`. */
 const SECTIONS = [
   {
-    title: "Where the map lies",
+    title: "Focus of the map",
     part: ({ map }) => map?.focus,
     rows: [
-      ["Heart", "heart", percent],
-      ["Lungs", "lungs", percent],
-      ["Elsewhere", "outside", percent],
+      ["Heart", "heart", timesChance],
+      ["Lungs", "lungs", timesChance],
+      ["Outside the chest", "outside", timesChance],
     ],
   },
   {
@@ -24,6 +25,8 @@ const SECTIONS = [
       ["Cardiothoracic ratio", "cardiothoracic_ratio", (ratio) => ratio.toFixed(2)],
       ["Heart", "heart_area_mm2", centimetres],
       ["Lungs", "lung_area_mm2", centimetres],
+      ["Right lung", "right_lung_area_mm2", centimetres],
+      ["Left lung", "left_lung_area_mm2", centimetres],
     ],
   },
   {

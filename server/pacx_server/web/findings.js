@@ -17,8 +17,8 @@ function bar({ probability, threshold, positive }) {
   return element("span", { class: kind, "aria-hidden": "true" }, fill, mark);
 }
 
-function tags({ simulated, calibrated }) {
-  const texts = [simulated && "simulated", !calibrated && "not calibrated"];
+function tags({ simulated, measured, calibrated }) {
+  const texts = [simulated && "simulated", measured && "measured", !calibrated && "not calibrated"];
   return texts.filter(Boolean).map((text) => element("span", { class: "tag" }, text));
 }
 

@@ -6,7 +6,7 @@ const NAMESPACE = "http://www.w3.org/2000/svg";
 export const OUTLINES = [
   { name: "heart", part: "contours", keys: ["heart"] },
   { name: "lungs", part: "contours", keys: ["right_lung", "left_lung"] },
-  { name: "ratio", part: "lines", keys: ["heart", "thorax"] },
+  { name: "ratio", part: "lines", keys: ["heart", "chest"] },
 ];
 
 /**
