@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from pacx.manifest import FindingSpec, Manifest, Source
+from pacx.manifest import FindingSpec, Interval, Manifest, Source
 from pacx.model_card import DISCLAIMER, SIMULATED
 
 
@@ -23,6 +23,8 @@ def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
         f"**{DISCLAIMER}** {manifest.intended_use}",
         _simulated(manifest),
         f"## Findings\n\n{_findings(manifest)}",
+        _anatomy(manifest),
+        _novelty(manifest),
         f"## Input\n\n{_input(manifest)}",
         f"## Made from\n\n{_sources(manifest)}",
         f"## Limits\n\n{_bullets(manifest.provenance.limitations)}",
@@ -60,12 +62,49 @@ def _findings(manifest: Manifest) -> str:
 
 def _finding(finding: FindingSpec) -> str:
     auroc = finding.validation_auroc
-    measured = "-" if auroc is None else f"{auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
+    measured = "-" if auroc is None else _interval(auroc)
     positives = "-" if finding.training_positives is None else finding.training_positives
     return (
         f"| {finding.label} | {finding.group} | {positives} | {measured} "
         f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
     )
+
+
+def _anatomy(manifest: Manifest) -> str:
+    spec = manifest.anatomy
+    if spec is None:
+        return ""
+    dice = ", ".join(
+        f"{name} {_interval(interval)}"
+        for name, interval in (
+            ("heart", spec.heart_dice),
+            ("right lung", spec.right_lung_dice),
+            ("left lung", spec.left_lung_dice),
+        )
+    )
+    ratio = "not measured" if spec.ratio_error is None else _interval(spec.ratio_error)
+    return (
+        f"## Anatomy\n\nDice on {spec.films} films of patients that no fold was fitted on (95 % "
+        f"interval): {dice}. Mean absolute error of the cardiothoracic ratio on the "
+        f"{spec.ratio_films} of them whose outlines are certain: {ratio}; on "
+        f"{spec.ratio_missing} more it could not be measured. Cardiomegaly is measured as a ratio "
+        "of 0.5 or more on PA films and is not a finding of a head."
+    )
+
+
+def _novelty(manifest: Manifest) -> str:
+    spec = manifest.novelty
+    if spec is None:
+        return ""
+    return (
+        f"## Pictures unlike chest films\n\nThe distance of an embedding from those of "
+        f"{spec.films} chest films calls {spec.false_alarm_rate:.0%} of left-out films of the same "
+        "source unlike."
+    )
+
+
+def _interval(interval: Interval) -> str:
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 def _input(manifest: Manifest) -> str:
