@@ -100,7 +100,8 @@ class Admission:
                 f"{self.images} images are in work and the limit is {self._count}.",
                 retry_after_s=1,
             )
-        if self._shared and self._held[ticket.principal.name] + images > max(1, FAIR_SHARE * free):
+        mine = self._held[ticket.principal.name] + images
+        if self._shared and images and mine > max(1, FAIR_SHARE * free):
             raise QueueFull("The server is busy and this caller has its share.", retry_after_s=1)
         if size_bytes and self.bytes_held + size_bytes > self._size_bytes:
             raise QueueFull(

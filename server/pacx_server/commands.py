@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Coroutine
 from types import FrameType
 from typing import Annotated
@@ -33,6 +34,7 @@ def serve(
     """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
     settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine)
     settings.check_exposure()
+    _check_tls(settings)
     for source in settings.bundles:
         _check_bundle(source)
     logs.configure(settings)
@@ -125,6 +127,20 @@ def _settings(**arguments: object) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"PACX_{where.upper()}: {first['msg']}") from error
+
+
+def _check_tls(settings: Settings) -> None:
+    """Refuse a certificate that cannot be used before anything listens."""
+    if settings.tls_certificate is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.tls_certificate, settings.tls_key
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            "PACX_TLS_CERTIFICATE and PACX_TLS_KEY are no certificate and its key."
+        ) from error
 
 
 def _check_bundle(source: str) -> None:

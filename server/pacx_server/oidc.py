@@ -66,10 +66,13 @@ class TokenVerifier:
 
 
 def _name(subject: str) -> str:
-    """The subject where it is plain text, else a hash of it, so that no log can be forged."""
+    """The subject where it is plain text, else a hash of it, so that no log can be forged.
+
+    The prefix keeps it apart from the names of keys, which hold no colon.
+    """
     if _PLAIN_NAME.fullmatch(subject):
-        return subject
-    return "sub-" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+        return f"oidc:{subject}"
+    return f"oidc:sha256:{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[Scope]:

@@ -132,6 +132,11 @@ class Service:
         depth = "Images that wait for an engine."
         watch("pacx_queue_depth", depth, lambda: sum(served.depth for served in self.catalogue))
         watch("pacx_inflight_bytes", "Bytes of uploads in work.", lambda: self.admission.bytes_held)
+        watch(
+            "pacx_batcher_restarts",
+            "Times that a batcher crashed and was restarted.",
+            lambda: sum(served.batcher.crashes for served in self.catalogue),
+        )
         watch("pacx_inflight_images", "Images in work.", lambda: self.admission.images)
 
 

@@ -97,6 +97,12 @@ def test_settings_that_cannot_be_met_are_refused_in_one_line(
     assert words in refused(tmp_path, **({"bundles": str(tiny)} | settings))
 
 
+def test_a_certificate_that_is_none_is_refused(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "certificate.pem").write_text("none")
+    words = refused(tmp_path, bundles=str(tiny), tls_certificate=str(tmp_path / "certificate.pem"))
+    assert "PACX_TLS_CERTIFICATE" in words
+
+
 def test_before_the_models_are_loaded_probes_live_and_requests_wait(
     launch: Launch, tmp_path: Path, phantom_dicom: bytes
 ) -> None:

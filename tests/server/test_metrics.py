@@ -58,3 +58,13 @@ def test_numbers_name_nobody(http: httpx.Client, phantom_dicom: bytes) -> None:
     http.post("/predict", files={"file": ("DOE^JANE", phantom_dicom)}, data={"reference": "JANE"})
     http.get("/JANE")
     assert "JANE" not in http.get("/metrics").text
+
+
+def test_every_route_is_labelled_as_it_is_declared(http: httpx.Client) -> None:
+    http.get("/static/app.js")
+    http.get("/models/tiny")
+    http.get("/somewhere/else")
+    text = http.get("/metrics").text
+    routes = set(re.findall(r'pacx_requests_total\{outcome="\w+",route="([^"]*)"\}', text))
+    assert {"/static", "/models/{name}", "none"} <= routes
+    assert not any("somewhere" in route for route in routes)

@@ -55,7 +55,7 @@ class Observation:
                 await respond_to_fault(scope)(scope, receive, answer.send)
 
     def _record(self, scope: Scope, context: RequestContext, status: int | None) -> None:
-        route = str(getattr(scope.get("route"), "path", "none"))
+        route = _route(scope)
         self._telemetry.requests.labels(route, context.outcome).inc()
         self._telemetry.request_s.labels(route).observe(context.total_s)
         if context.outcome != "ok" or not route.startswith(QUIET):
@@ -84,6 +84,13 @@ class _Answer:
             headers["x-queue-time"] = milliseconds(self.context.queue_s)
         if self.context.inference_s is not None:
             headers["x-inference-time"] = milliseconds(self.context.inference_s)
+
+
+def _route(scope: Scope) -> str:
+    """The address as the application declares it, never as it was sent."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    mounted: str = scope.get("root_path", "")
+    return path or mounted or "none"
 
 
 def milliseconds(seconds: float) -> str:
