@@ -35,3 +35,20 @@ def bundle(
     console = Console()
     console.print(f"{made.manifest.name} {made.manifest.version} -> {output}", highlight=False)
     console.print(f"sha256 {made.sha256}", highlight=False)
+
+
+@app.command()
+def int8(
+    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
+    films: Annotated[
+        Path | None,
+        typer.Option(help="Real radiographs to prove it on; without them, phantoms only."),
+    ] = None,
+) -> None:
+    """Copy a bundle with an integer variant, if one decides as the bundle does."""
+    from pacx.bundle import open_bundle, resolve
+    from pacx_export.int8 import export_int8
+
+    made = export_int8(open_bundle(resolve(bundle)), output, films)
+    Console().print(f"sha256 {made.sha256}", highlight=False)

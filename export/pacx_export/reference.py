@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from pacx.engines.protocol import Tensor
 from pacx.engines.replay import PICTURES
+from pacx.manifest import GraphSpec
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.graphs import BATCH, Graph
 from pacx_export.pictures import phantoms
@@ -38,7 +39,7 @@ def answers(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def graph_inputs(
-    graph: Graph, pictures: Tensor, spec: PreprocessingSpec, *, target: int = 0
+    graph: Graph | GraphSpec, pictures: Tensor, spec: PreprocessingSpec, *, target: int = 0
 ) -> dict[str, Tensor]:
     """Turn pictures into the inputs of a graph.
 

@@ -19,7 +19,7 @@ from pacx.engines import Engine, Precision, open_ungated
 from pacx.engines.parity import LIMITS, Measure, decisions, distances
 from pacx.engines.protocol import Tensor
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
-from pacx.manifest import GraphName, RefusedVariant
+from pacx.manifest import GraphName, GraphSpec, RefusedVariant
 from pacx_export.graphs import BATCH, Graph
 from pacx_export.reference import answers, graph_inputs
 
@@ -113,7 +113,8 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
     results: list[GraphParity] = []
     for engine in _engines(bundle):
         results += [
-            _compare(bundle, engine, graph, everything, wanted[graph.name]) for graph in graphs
+            compare_graph(bundle, engine, graph.name, everything, wanted[graph.name])
+            for graph in graphs
         ]
         engine.close()
     _require(results, graphs)
@@ -133,24 +134,31 @@ def _engines(bundle: Bundle) -> Iterator[Engine]:
 
 
 def _torch_outputs(bundle: Bundle, graph: Graph, pictures: Tensor) -> dict[str, Tensor]:
-    return _run_all(bundle, graph, pictures, lambda inputs: answers(graph, inputs))
+    return _run_all(bundle, graph.name, pictures, lambda inputs: answers(graph, inputs))
+
+
+def engine_outputs(
+    bundle: Bundle, engine: Engine, graph: GraphName, pictures: Tensor
+) -> dict[str, Tensor]:
+    """Run a graph on pictures ``[N, S, S]`` in every batch size in turn; outputs by name."""
+    return _run_all(bundle, graph, pictures, lambda inputs: engine.run(graph, inputs))
 
 
 def _run_all(
     bundle: Bundle,
-    graph: Graph,
+    graph: GraphName,
     pictures: Tensor,
     run: Callable[[dict[str, Tensor]], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    spec = bundle.manifest.input
+    spec, shape = bundle.manifest.input, bundle.manifest.graphs[graph]
     parts = [
-        run(graph_inputs(graph, pictures[batch], spec, target=batch.start))
-        for batch in _batches(graph, len(pictures))
+        run(graph_inputs(shape, pictures[batch], spec, target=batch.start))
+        for batch in _batches(shape, len(pictures))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _batches(graph: Graph, count: int) -> Iterator[slice]:
+def _batches(graph: GraphSpec, count: int) -> Iterator[slice]:
     sizes = cycle(BATCHES if graph.inputs[0].shape[0] == BATCH else [1])
     start = 0
     while start < count:
@@ -159,15 +167,20 @@ def _batches(graph: Graph, count: int) -> Iterator[slice]:
         start = stop
 
 
-def _compare(
-    bundle: Bundle, engine: Engine, graph: Graph, pictures: Tensor, wanted: Mapping[str, Tensor]
+def compare_graph(
+    bundle: Bundle,
+    engine: Engine,
+    graph: GraphName,
+    pictures: Tensor,
+    wanted: Mapping[str, Tensor],
 ) -> GraphParity:
-    actual = _run_all(bundle, graph, pictures, lambda inputs: engine.run(graph.name, inputs))
+    """Run a graph on an engine and compare it with the outputs that are wanted."""
+    actual = engine_outputs(bundle, engine, graph, pictures)
     outputs = tuple(_outputs(bundle, engine.precision, actual, wanted))
     total, flipped = _flips(bundle, actual, wanted)
     limits = LIMITS[engine.precision]
     return GraphParity(
-        graph=graph.name,
+        graph=graph,
         engine=engine.name,
         precision=engine.precision,
         outputs=outputs,

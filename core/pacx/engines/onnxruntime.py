@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from pacx.manifest import GraphSpec
 if TYPE_CHECKING:
     import onnxruntime
 
+INT8 = "int8/"
+"""Folder of the graphs that ``pacx export int8`` adds to a bundle."""
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -41,7 +44,8 @@ class OnnxRuntimeEngine(GraphEngine):
         Args:
             bundle: Whose graphs to run.
             device: ``cpu``, ``cuda`` or ``tensorrt``.
-            precision: ``f32``, the only one that the graphs state.
+            precision: ``f32``, or ``int8`` where the bundle holds the variant that
+                ``pacx export int8`` builds; None takes f32.
             threads: None leaves the choice to ONNX Runtime.
 
         Raises:
@@ -49,11 +53,10 @@ class OnnxRuntimeEngine(GraphEngine):
             EngineUnavailable: The device is not there, or another precision was asked for.
         """
         self._runtime = _runtime()
-        if precision not in (None, "f32"):
-            raise EngineUnavailable("ONNX Runtime runs these graphs in f32 only.")
+        chosen = _precision(bundle, precision)
         self._provider = _provider(self._runtime, device)
         self._threads = threads
-        super().__init__(bundle, precision="f32", device=device)
+        super().__init__(bundle, precision=chosen, device=device)
 
     def load(self, spec: GraphSpec) -> Runner:
         """Open a session; ONNX Runtime lets several threads run it at once."""
@@ -76,7 +79,7 @@ class OnnxRuntimeEngine(GraphEngine):
             options.intra_op_num_threads = self._threads
         if self.device != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        path = str(self.bundle.path(spec.file))
+        path = str(self._path(spec))
         try:
             session = self._runtime.InferenceSession(path, options, providers=[self._provider])
         except _failures(self._runtime) as error:
@@ -84,6 +87,21 @@ class OnnxRuntimeEngine(GraphEngine):
         if session.get_providers()[0] != self._provider:
             raise EngineUnavailable(f"ONNX Runtime could not start the device {self.device}.")
         return session
+
+    def _path(self, spec: GraphSpec) -> Path:
+        if self.precision != "int8":
+            return self.bundle.path(spec.file)
+        if f"{INT8}{spec.file}" not in self.bundle.manifest.files:
+            raise EngineUnavailable(f"The bundle has no int8 variant of {spec.file}.")
+        return self.bundle.path(f"{INT8}{spec.file}")
+
+
+def _precision(bundle: Bundle, wanted: Precision | None) -> Precision:
+    if wanted not in (None, "f32", "int8"):
+        raise EngineUnavailable("ONNX Runtime runs these graphs in f32 and int8 only.")
+    if wanted == "int8" and not any(name.startswith(INT8) for name in bundle.manifest.files):
+        raise EngineUnavailable("The bundle has no int8 variant; pacx export int8 builds one.")
+    return wanted or "f32"
 
 
 def _runtime() -> ModuleType:

@@ -89,6 +89,17 @@ LIMITS: Mapping[Precision, Limits] = {
         scale=0.02,
         decisions=0.01,
     ),
+    "int8": Limits(
+        cosine=5e-3,
+        probability=0.05,
+        rollout=0.02,
+        last_layer=0.02,
+        relevance=0.02,
+        input_gradient=0.02,
+        overlap=0.05,
+        scale=0.02,
+        decisions=0.005,
+    ),
 }
 """Tolerances per precision."""
 

@@ -1,0 +1,78 @@
+"""Integer variants are added to a bundle only if they decide as it does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pacx.bundle import Bundle
+from pacx.engines import open_gated, open_ungated
+from pacx.engines.parity import LIMITS
+from pacx.errors import BundleError, EngineUnavailable
+from pacx.preprocessing import normalise
+from pacx_export.int8 import export_int8
+from pacx_export.verification import Verification
+from pacx_training.cohorts.phantom import phantom_radiograph
+
+
+@pytest.fixture(scope="module")
+def made(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny bundle with an integer variant; its random attention asks for wider limits."""
+    wide = replace(LIMITS["int8"], rollout=0.1, last_layer=0.2, decisions=0.02)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LIMITS, "int8", wide)
+        return export_int8(tiny_bundle, tmp_path_factory.mktemp("int8") / "tiny")
+
+
+def test_the_copy_differs_by_the_variant_and_the_report_alone(
+    tiny_bundle: Bundle, made: Bundle
+) -> None:
+    before, after = tiny_bundle.manifest.files, made.manifest.files
+    assert after.keys() - before.keys() == {"int8/encode.onnx", "int8/predict.onnx"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"README.md", "verification.json"}
+
+
+def test_the_report_is_part_of_the_copy(made: Bundle) -> None:
+    report = Verification.model_validate_json(made.path("verification.json").read_bytes())
+    added = [result for result in report.results if result.precision == "int8"]
+    assert [result.graph for result in added] == ["encode", "predict"]
+    assert all(result.passed for result in added)
+    assert "`predict` on onnxruntime int8" in made.path("README.md").read_text()
+
+
+def test_it_runs_behind_the_replay_and_is_not_float32(made: Bundle) -> None:
+    size = made.manifest.input.size
+    pixels = normalise(phantom_radiograph(5, size).pixels[np.newaxis], made.manifest.input)
+    integer = open_gated(made, "onnxruntime", precision="int8")
+    exact = open_gated(made, "onnxruntime", precision="f32")
+    left, right = (e.run("encode", {"pixel_values": pixels})["embedding"] for e in (integer, exact))
+    assert not np.array_equal(left, right)
+    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.99
+
+
+def test_graphs_without_a_variant_are_not_offered(made: Bundle) -> None:
+    size, classes = made.manifest.input.size, len(made.manifest.findings)
+    inputs = {
+        "pixel_values": np.zeros((1, 3, size, size), np.float32),
+        "target": np.eye(1, classes, dtype=np.float32),
+    }
+    with pytest.raises(EngineUnavailable, match=r"explain is not offered on onnxruntime in int8"):
+        open_gated(made, "onnxruntime", precision="int8").run("explain", inputs)
+
+
+def test_a_bundle_without_the_variant_says_how_to_get_it(tiny_bundle: Bundle) -> None:
+    with pytest.raises(EngineUnavailable, match="pacx export int8"):
+        open_ungated(tiny_bundle, "onnxruntime", precision="int8")
+
+
+def test_over_tolerance_nothing_is_written(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "int8", replace(LIMITS["int8"], cosine=1e-9))
+    with pytest.raises(BundleError, match="No integer variant passes"):
+        export_int8(tiny_bundle, tmp_path / "made")
+    assert list(tmp_path.iterdir()) == []
