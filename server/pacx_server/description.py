@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pacx.anatomy import Anatomy
 from pacx.contours import Polygon, contour
 from pacx.interpretation import FilmFacts
-from pacx.measures import HorizontalLine
+from pacx.measures import HorizontalLine, silhouette_focus
 from pacx.model import Model
 from pacx.preprocessing import Geometry
 from pacx.results import Prediction, Quality
@@ -19,6 +20,7 @@ from pacx_server.schemas import (
     Attention,
     Contours,
     FindingAnswer,
+    Focus,
     Include,
     InstancePrediction,
     Points,
@@ -35,7 +37,6 @@ def describe_examination(
     decoded = examination.decoded
     facts = FilmFacts(spacing_mm=decoded.facts.spacing_mm, view=decoded.facts.view)
     prediction = model.interpret(examination.outputs, decoded.input.geometry, facts)
-    attention = Attention(method="rollout", grid=prediction.rollout.tolist())
     return InstancePrediction(
         image=decoded.facts,
         findings=[
@@ -45,9 +46,23 @@ def describe_examination(
         anatomy=_anatomy(prediction),
         quality=_quality(prediction.quality),
         embedding=prediction.embedding.tolist() if "embedding" in include else None,
-        attention=attention if "attention" in include else None,
+        attention=_attention(prediction) if "attention" in include else None,
         warnings=[*decoded.warnings, *_warnings(prediction)],
     )
+
+
+def _attention(prediction: Prediction) -> Attention:
+    return Attention(
+        method="rollout",
+        grid=prediction.rollout.tolist(),
+        focus=_focus(prediction.rollout, prediction.anatomy),
+    )
+
+
+def _focus(grid: NDArray[np.float32], anatomy: Anatomy | None) -> Focus | None:
+    if anatomy is None:
+        return None
+    return Focus.model_validate(silhouette_focus(grid, anatomy.masks), from_attributes=True)
 
 
 def _warnings(prediction: Prediction) -> list[WarningNote]:

@@ -134,11 +134,20 @@ class QualityAnswer(Schema):
     score: float | None = Field(description="Distance from those films, 1 at the threshold.")
 
 
+class Focus(Schema):
+    """Share of the map in a region over the region's share of the picture; chance is 1."""
+
+    heart: float | None
+    lungs: float | None
+    outside: float | None = Field(description="What is neither heart, nor lung, nor between them.")
+
+
 class Attention(Schema):
     """Where the class token looked."""
 
     method: ExplanationMethod
     grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
+    focus: Focus | None = Field(description="Where the model has an anatomy decoder.")
 
 
 class Timing(Schema):
@@ -192,14 +201,6 @@ class EmbeddingsResponse(Schema):
     dimension: int
     embeddings: list[EmbeddingItem]
     timing_ms: Timing
-
-
-class Focus(Schema):
-    """Share of the map in a region over the region's share of the picture; chance is 1."""
-
-    heart: float | None
-    lungs: float | None
-    outside: float | None = Field(description="What is neither heart, nor lung, nor between them.")
 
 
 class ExplanationResponse(Schema):

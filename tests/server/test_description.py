@@ -14,7 +14,7 @@ from pacx.preprocessing import Geometry, ModelInput
 from pacx_server.decoding import Decoded
 from pacx_server.description import describe_examination
 from pacx_server.examination import Examination
-from pacx_server.schemas import ImageFacts, InstancePrediction
+from pacx_server.schemas import ImageFacts, Include, InstancePrediction
 from pacx_training.cohorts.phantom import phantom_of
 from pacx_training.cohorts.thorax import Thorax
 
@@ -50,7 +50,8 @@ def answer(model: Model, masks: NDArray[np.float32] | None, view: str) -> Instan
     examination = Examination(
         decoded=decoded, outputs=outputs, decode_s=0.0, queue_s=0.0, inference_s=0.0
     )
-    return describe_examination(model, examination, ())
+    wanted: tuple[Include, ...] = ("attention",)
+    return describe_examination(model, examination, wanted)
 
 
 def test_a_film_is_measured_in_its_own_pixels(model: Model) -> None:
@@ -77,6 +78,14 @@ def test_a_film_is_measured_in_its_own_pixels(model: Model) -> None:
     assert described.quality.out_of_distribution is None
 
 
+def test_a_map_of_noise_is_no_more_on_the_heart_than_chance(model: Model) -> None:
+    attention = answer(model, logits(0.5), "PA").attention
+    assert attention is not None
+    assert attention.focus is not None
+    for region in (attention.focus.heart, attention.focus.lungs, attention.focus.outside):
+        assert region == pytest.approx(1, abs=0.1)
+
+
 def test_ap_films_and_nonsense_are_warned_of(model: Model) -> None:
     assert [w.code for w in answer(model, logits(0.5), "AP").warnings] == ["heart_enlarged_by_view"]
     upside_down = answer(model, logits(0.5)[:, :, ::-1], "PA")
@@ -90,3 +99,5 @@ def test_a_model_without_a_decoder_answers_null(model: Model) -> None:
     described = answer(model, None, "PA")
     assert described.anatomy is None
     assert described.quality is None
+    assert described.attention is not None
+    assert described.attention.focus is None
