@@ -12,14 +12,15 @@ from typer.testing import CliRunner
 
 from pacx.cli import app
 from pacx.errors import CohortError
+from pacx_training.cohorts.catalogue import Terms
 from pacx_training.cohorts.manifest import Cohort, read_manifest
-from pacx_training.cohorts.paired import FilmTerms, grey_films, read_paired
+from pacx_training.cohorts.paired import grey_films, read_paired
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.cohorts.simulated.given import GivenPlan, facts_of, write_cohort_given
 
 FILMS = 24
 SIZE = 48
-PLAN = GivenPlan(films=FilmTerms(name="Films", licence="CC0", citation="Doe 2020"), size=SIZE)
+PLAN = GivenPlan(films=Terms(name="Films", licence="CC0", citation="Doe 2020"), size=SIZE)
 
 
 @pytest.fixture(scope="module")

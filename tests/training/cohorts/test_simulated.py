@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from pacx_training.cohorts.catalogue import read_cohort
 from pacx_training.cohorts.simulated import (
     STATES,
     RadiographFacts,
@@ -40,6 +42,7 @@ from pacx_training.cohorts.simulated.physiology import (
     physiology_given,
     structure,
 )
+from pacx_training.cohorts.symile_mimic import read_symile
 
 CALM = HeartBeat(
     rhythm="sinus",
@@ -199,6 +202,19 @@ def test_a_cohort_has_symiles_files_and_its_truth(cohort: Path, plan: CohortPlan
     # Heart width is measured in the masks and written in the truth: they must agree.
     spans = [np.ptp(np.nonzero(mask == 1)[1]) + 1 for mask in masks]
     assert np.corrcoef(spans, truth["film_cardiothoracic_ratio"])[0, 1] > 0.8
+
+
+def test_its_films_are_a_manifest_too(cohort: Path, plan: CohortPlan) -> None:
+    films, terms = read_cohort(cohort / "films.csv")
+    assert terms.simulated
+    assert len(films) == plan.visits
+    assert films.label_names == STATES
+    split = read_symile(cohort)["val"]
+    mine = films.split("val")
+    np.testing.assert_array_equal(mine.patients, split.patients.astype(np.str_))
+    with Image.open(mine.paths[0]) as picture:
+        pixels = np.asarray(picture) / 255
+    np.testing.assert_allclose(pixels, split.film(0)[0] * 0.229 + 0.485, atol=0.01)
 
 
 def test_a_cohort_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:

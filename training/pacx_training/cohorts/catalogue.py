@@ -21,6 +21,7 @@ class Terms(BaseModel):
     name: str
     licence: str = "not stated"
     citation: str = "not stated"
+    simulated: bool = False
 
 
 def read_cohort(path: Path) -> tuple[Cohort, Terms]:
@@ -56,6 +57,7 @@ def source_of(cohort: Cohort, terms: Terms, use: str) -> Source:
         patients=len(set(cohort.patients.tolist())),
         licence=terms.licence,
         citation=terms.citation,
+        simulated=terms.simulated,
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pacx_training.cohorts.phantom import Phantom
 from pacx_training.cohorts.simulated.patients import SimulatedPatient, simulated_patient
 from pacx_training.cohorts.simulated.physiology import STATES
+from pacx_training.cohorts.simulated.pictures import PictureWriter
 from pacx_training.cohorts.simulated.writer import Admission, SplitWriter, describe
 from pacx_training.cohorts.symile_mimic import SPLITS, Split
 from pacx_training.percentiles import Percentiles
@@ -79,16 +80,20 @@ def write_cohort(plan: CohortPlan, folder: Path, *, workers: int = 1) -> Iterato
     written = 0
     ids: list[tuple[int, int]] = []
     percentiles: Percentiles | None = None
+    pictures = PictureWriter(folder)
     for split in SPLITS:
         mine = [visit for visit in visits if visit.split == split]
         writer = SplitWriter(folder, split, len(mine), plan.size)
         for visit, patient in zip(mine, _simulate(mine, plan, workers), strict=True):
-            writer.add(_admission(visit, patient, plan.seed))
+            admission = _admission(visit, patient, plan.seed)
+            writer.add(admission)
+            pictures.add(admission, split)
             written += 1
             yield written
         # Train comes first: the other splits are described in terms of its percentiles.
         percentiles = percentiles or Percentiles.fit(*writer.laboratory())
         ids += writer.finish(percentiles)
+    pictures.finish()
     describe(folder, ids, {"plan": plan.model_dump(mode="json")})
 
 

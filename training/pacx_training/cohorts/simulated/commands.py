@@ -39,11 +39,10 @@ def simulate(
 
 def _simulate_given(given: Path, output: Path, seed: int, size: int) -> None:
     from pacx_training.cohorts.catalogue import read_cohort
-    from pacx_training.cohorts.paired import FilmTerms
     from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
 
     films, terms = read_cohort(given)
-    plan = GivenPlan(films=FilmTerms.model_validate(terms.model_dump()), seed=seed, size=size)
+    plan = GivenPlan(films=terms, seed=seed, size=size)
     _show(write_cohort_given(films, plan, output), len(films))
     text = f"{len(films)} real films with simulated ECG and laboratory values in {output}."
     Console(stderr=True).print(text)

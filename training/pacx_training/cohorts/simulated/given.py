@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pacx.errors import CohortError
 from pacx.preprocessing import PreprocessingSpec
+from pacx_training.cohorts.catalogue import Terms
 from pacx_training.cohorts.images import prepared
 from pacx_training.cohorts.manifest import Cohort
-from pacx_training.cohorts.paired import FilmTerms
 from pacx_training.cohorts.simulated.cohort import FIRST_ADMISSION, truth_of
 from pacx_training.cohorts.simulated.patients import patient_given
 from pacx_training.cohorts.simulated.physiology import RadiographFacts
@@ -38,7 +38,7 @@ class GivenPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    films: FilmTerms
+    films: Terms
     seed: int = Field(0, ge=0)
     size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
 

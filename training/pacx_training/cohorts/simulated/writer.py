@@ -14,6 +14,8 @@
     truth/masks_{split}.npy  uint8 [n, S, S]: 0 else, 1 heart, 2 right lung, 3 left lung,
                              4 right effusion, 5 left effusion; 255 where not known
     simulation.json       arguments, seed and version
+
+Phantom films lie there as pictures too, see :mod:`.pictures`.
 """
 
 from __future__ import annotations
