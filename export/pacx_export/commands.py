@@ -52,3 +52,16 @@ def int8(
 
     made = export_int8(open_bundle(resolve(bundle)), output, films)
     Console().print(f"sha256 {made.sha256}", highlight=False)
+
+
+@app.command()
+def triton(
+    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model repository to write.")],
+    max_batch: Annotated[int, typer.Option(min=1, help="The most images of one batch.")] = 8,
+) -> None:
+    """Write a Triton model repository, one model a graph."""
+    from pacx.bundle import open_bundle, resolve
+    from pacx_export.triton import export_triton
+
+    export_triton(open_bundle(resolve(bundle)), output, max_batch=max_batch)
