@@ -60,6 +60,16 @@ def read_codestream_header(stream: bytes, most_scans: int) -> CodestreamHeader:
         raise PixelDataCorrupt("The codestream ends inside its header.") from None
 
 
+def end_of_image(stream: bytes) -> int:
+    """Offset of the end marker of a JPEG codestream; other pictures may follow it.
+
+    Raises:
+        Truncated: There is none.
+    """
+    *_, (_, behind) = _segments(stream)
+    return behind - 2
+
+
 def _jpeg_2000(stream: bytes) -> CodestreamHeader:
     """SIZ: capabilities, extent and offset of the reference grid, tiles, components."""
     x1, y1, x0, y0 = struct.unpack_from(">4I", stream, 8)
@@ -87,7 +97,7 @@ def _jpeg(stream: bytes, most_scans: int) -> CodestreamHeader:
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker with the offset behind it, up to the end of the image."""
+    """Yield each marker with the offset behind it, up to and with the end of the image."""
     if not stream.startswith(b"\xff\xd8"):
         raise PixelDataCorrupt("The codestream does not begin with a known marker.")
     at = 2
@@ -98,6 +108,7 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
         marker = stream[at + 1]
         at += 1 if marker == 0xFF else 2
         if marker == _END_OF_IMAGE:
+            yield marker, at
             return
         if marker in (0x00, 0xFF) or marker in _STANDALONE or marker < 0x80:
             continue

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.errors import PixelDataCorrupt
+from pacx.reading.codestream import end_of_image
 
-_END_OF_IMAGE = b"\xff\xd9"
 _MORE_SCAN = bytes(range(1, 128)) * 8
 _SUSPICIOUS_PIXELS = 8
 
@@ -37,6 +37,6 @@ def check_complete(stream: bytes, pixels: Integers, decode: Callable[[bytes], In
     """
     if np.ptp(pixels[-1, -_SUSPICIOUS_PIXELS:]) != 0:
         return
-    end = stream.rindex(_END_OF_IMAGE)
+    end = end_of_image(stream)
     if not np.array_equal(decode(stream[:end] + _MORE_SCAN + stream[end:]), pixels):
         raise PixelDataCorrupt("The JPEG data ends before its picture does.")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pacx.errors import UnusableImage
+from pacx.errors import PixelDataCorrupt, UnusableImage
 from pacx.radiograph import Radiograph
 from pacx.reading import read
 from tests.core.reading.standard import greys_of_rgb
@@ -164,6 +164,18 @@ def test_a_jpeg_thumbnail_is_not_the_picture() -> None:
     comment = thumbnail.getvalue()
     radiograph = saved(Image.fromarray(GREY), "JPEG", comment=comment)
     assert radiograph.pixels.shape == GREY.shape
+
+
+def test_of_a_telephone_s_pictures_the_first_is_read_and_must_be_whole() -> None:
+    second = Image.fromarray(255 - GREY)
+    buffer = io.BytesIO()
+    first = Image.fromarray(GREY)
+    first.save(buffer, "MPO", save_all=True, append_images=[second], quality=100)
+    content = buffer.getvalue()
+    assert np.abs(read(content).pixels - GREY / 255).max() <= 4 / 255
+    end = content.index(b"\xff\xd9")
+    with pytest.raises(PixelDataCorrupt):
+        read(content[: end - 700] + content[end:])
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
