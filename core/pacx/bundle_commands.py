@@ -17,7 +17,7 @@ from pacx.engines import Engine, available_engines, open_engine, verify_engine
 from pacx.engines.protocol import Precision
 from pacx.errors import EngineUnavailable, ExtraMissing
 from pacx.manifest import FindingSpec
-from pacx.model_card import missing_statements
+from pacx.model_card import CARD, missing_statements
 
 app = typer.Typer(no_args_is_help=True, help="Inspect and verify model bundles.")
 Directory = Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")]
@@ -43,6 +43,12 @@ def inspect(
     _console.print(_facts(opened))
     _console.print(_findings(opened))
     _console.print("Research demonstration, not for clinical use.")
+
+
+@app.command()
+def card(directory: Directory) -> None:
+    """Print the model card of a bundle whose every file was checked."""
+    typer.echo(open_bundle(resolve(directory)).path(CARD).read_text(encoding="utf-8"), nl=False)
 
 
 @app.command()

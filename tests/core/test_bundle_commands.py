@@ -31,6 +31,11 @@ def test_inspect_as_json_is_the_manifest(tiny_bundle: Bundle) -> None:
     assert printed == tiny_bundle.manifest.model_dump(mode="json")
 
 
+def test_card_is_the_bundle_s_own(tiny_bundle: Bundle) -> None:
+    result = call("card", tiny_bundle.directory)
+    assert result.output == tiny_bundle.path("README.md").read_text()
+
+
 def test_verify_passes_a_whole_bundle(tiny_bundle: Bundle) -> None:
     result = call("verify", tiny_bundle.directory)
     assert result.exit_code == 0

@@ -38,7 +38,7 @@ def _by_condition(rows: tuple[Measurement, ...], metric: str) -> dict[str, float
 
 
 @given(st.integers(0, 2**16))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_a_dicom_twin_shows_the_same_picture_in_either_polarity(seed: int) -> None:
     pixels = np.random.default_rng(seed).random((48, 40), dtype=np.float32)
     film = Radiograph.from_array(pixels)

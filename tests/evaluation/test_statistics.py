@@ -41,6 +41,7 @@ def _plain(statistic: Statistic, films: int) -> float:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_auroc_is_the_mann_whitney_statistic_even_with_ties(seed: int) -> None:
     labels, scores = _films(seed)
     wins = mannwhitneyu(scores[labels], scores[~labels]).statistic
@@ -49,6 +50,7 @@ def test_auroc_is_the_mann_whitney_statistic_even_with_ties(seed: int) -> None:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_metrics_agree_with_scikit_learn(seed: int) -> None:
     labels, scores = _films(seed)
     decisions = scores >= 0.5
@@ -71,6 +73,7 @@ def test_metrics_agree_with_scikit_learn(seed: int) -> None:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_weights_mean_the_same_as_repeated_films(seed: int) -> None:
     labels, scores = _films(seed)
     counts = np.random.default_rng(seed).integers(1, 4, len(labels))
@@ -137,7 +140,7 @@ def test_chunks_do_not_change_the_number_of_replicates(monkeypatch: pytest.Monke
 
 
 @given(seeds)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_delong_agrees_with_pauc(seed: int) -> None:
     labels, scores = _films(seed, levels=1000)
     other = scores + np.random.default_rng(seed + 1).random(len(labels))
@@ -149,6 +152,7 @@ def test_delong_agrees_with_pauc(seed: int) -> None:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_clustered_delong_is_delong_up_to_order_one_over_n_for_lone_films(seed: int) -> None:
     labels, scores = _films(seed, films=200)
     alone = np.arange(200).astype(np.str_)
@@ -169,7 +173,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(seeds)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_calibration_error_agrees_with_quantile_bins(seed: int) -> None:
     labels, _ = _films(seed, films=300)
     frame = pd.DataFrame({"label": labels, "p": np.random.default_rng(seed).random(300)})
@@ -180,6 +184,7 @@ def test_calibration_error_agrees_with_quantile_bins(seed: int) -> None:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_scores_of_probabilities_agree_with_scikit_learn(seed: int) -> None:
     labels, _ = _films(seed)
     probabilities = np.random.default_rng(seed).random(60)
@@ -201,6 +206,7 @@ def test_perfect_calibration_has_a_small_error_and_overconfidence_a_large_one() 
 
 
 @given(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+@settings(max_examples=50, deadline=None)
 def test_prior_correction_maps_the_base_rate_and_can_be_undone(old: float, new: float) -> None:
     there = calibration.prior_corrected(np.array([old, 0.3]), trained=old, local=new)
     assert there[0] == pytest.approx(new)
@@ -209,6 +215,7 @@ def test_prior_correction_maps_the_base_rate_and_can_be_undone(old: float, new: 
 
 
 @given(seeds, st.floats(0.05, 0.95))
+@settings(max_examples=50, deadline=None)
 def test_thresholds_keep_their_promise(seed: int, target: float) -> None:
     labels, scores = _films(seed)
     sensitive = discrimination.threshold_at_sensitivity(labels, scores, target)
@@ -218,6 +225,7 @@ def test_thresholds_keep_their_promise(seed: int, target: float) -> None:
 
 
 @given(seeds)
+@settings(max_examples=50, deadline=None)
 def test_agreement_of_numbers_with_scikit_learn_and_scipy(seed: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.standard_normal(50)
