@@ -8,9 +8,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.positions import resize_positions, sincos_positions
-from torch import Tensor, nn
 
 ARCHITECTURES = ("vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224")
 
@@ -150,3 +151,16 @@ def test_exports_to_onnx_with_a_dynamic_batch(tiny: EncoderConfig, tmp_path: Pat
         expected_cls, expected_maps = model(pixels)
     np.testing.assert_allclose(cls, expected_cls.numpy(), atol=2e-5)
     np.testing.assert_allclose(maps, expected_maps.numpy(), atol=2e-5)
+
+
+def test_bf16_answers_as_fp32_does_and_keeps_its_maps_to_itself(tiny: EncoderConfig) -> None:
+    """In bf16 a processor computes attention another way than in fp32."""
+    torch.manual_seed(0)
+    encoder, pixels = VisionTransformer(tiny).eval(), torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        exact = encoder(pixels)
+        with torch.autocast("cpu", torch.bfloat16):
+            short = encoder(pixels)
+    assert short.attentions is None
+    similarity = torch.cosine_similarity(exact.cls, short.cls.float())
+    assert similarity.min() > 0.999

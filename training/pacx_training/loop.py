@@ -38,6 +38,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from numpy.typing import NDArray
 from pydantic import Field
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -317,4 +318,5 @@ def _own_rows(total: int, processes: int, rank: int) -> Rows:
 
 def _progress(*, disable: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), disable=disable)
+    console = Console(stderr=True)
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=disable)
