@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -33,8 +35,9 @@ def untrained(seed: int = 0) -> Classifier:
     return Classifier(encoder, [HeadSpec(name="findings", findings=findings)])
 
 
+@lru_cache
 def trained(steps: int = 250) -> Classifier:
-    """A classifier that tells films with a bright or a dark square from films without."""
+    """A classifier, made once, that tells whether a film has a bright or a dark square."""
     classifier, random = untrained().train(), np.random.default_rng(0)
     optimiser = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
     for _ in range(steps):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from pacx.engines.protocol import Precision, Tensor
 from pacx.errors import EngineError
 from pacx_export.graphs import Classifier, graphs
@@ -25,7 +27,8 @@ class TorchEngine:
         """Run one graph; see :class:`pacx.engines.protocol.Engine`."""
         if graph not in self._graphs:
             raise EngineError(f"There is no graph {graph}.")
-        return answers(self._graphs[graph], inputs)
+        with torch.enable_grad():
+            return answers(self._graphs[graph], inputs)
 
     def close(self) -> None:
         """Nothing to free."""
