@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from typer.testing import CliRunner
 
+from pacx.cli import app
 from pacx.errors import RecipeError
 from pacx.manifest import Provenance
 from pacx_training.cohorts.paired import grey_films, read_paired
@@ -173,6 +175,23 @@ def test_nothing_to_learn_from_is_refused(runs: Runs, tmp_path: Path) -> None:
         runs.distil(tmp_path, "ecg=false", "labs=false")
     with pytest.raises(RecipeError, match="learns from ecg"):
         distill("smoke", runs.encoder, runs.cohort, tmp_path, labs=runs.labs)
+
+
+def test_the_command_runs_stage_2(runs: Runs, tmp_path: Path) -> None:
+    paths = {"encoder": runs.encoder, "ecg": runs.ecg, "labs": runs.labs, "data": runs.cohort}
+    options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
+    arguments = ["train", "distill", "--recipe", "smoke", "-o", str(tmp_path), *options]
+    answer = CliRunner().invoke(app, [*arguments, "--set", "loop.epochs=1"])
+    assert answer.exit_code == 0, answer.output
+    assert RunDirectory(tmp_path).load_encoder().config.embed_dim == 64
+
+
+def test_an_ecg_teacher_is_either_trained_or_taken(runs: Runs, tmp_path: Path) -> None:
+    arguments = ["train", "ecg", "-o", str(tmp_path)]
+    for both in ([], ["--data", str(runs.cohort), "--ecgfounder", "12_lead_ECGFounder.pth"]):
+        answer = CliRunner().invoke(app, [*arguments, *both])
+        assert answer.exit_code == 2
+        assert "--ecgfounder" in answer.output
 
 
 def test_films_come_with_what_teachers_say_of_their_patients(runs: Runs) -> None:

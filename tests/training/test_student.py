@@ -125,11 +125,28 @@ def test_the_temperature_is_clamped() -> None:
         assert student.scale.item() == limit
 
 
-def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
-    start_processes(two_ranks.run, (tmp_path,), nprocs=2, start_method="spawn")  # type: ignore[no-untyped-call]
+@pytest.fixture(scope="module")
+def both_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes measured, each on half of the films."""
+    folder = tmp_path_factory.mktemp("ranks")
+    start_processes(two_ranks.run, (folder,), nprocs=2, start_method="spawn")  # type: ignore[no-untyped-call]
+    return folder
+
+
+def test_two_processes_give_the_loss_and_gradients_of_one(both_ranks: Path) -> None:
     alone = two_ranks.measured(two_ranks.student(), two_ranks.films())
     for rank in (0, 1):
-        together = torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True)
+        together = torch.load(both_ranks / f"student-{rank}.pt", weights_only=True)
         assert together.keys() == alone.keys()
         for name, value in alone.items():
             torch.testing.assert_close(together[name], value, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_the_laboratory_teacher_counts_entries_of_both_processes(both_ranks: Path) -> None:
+    step, records = two_ranks.laboratory()
+    alone = two_ranks.measured(step, records)
+    ranks = [torch.load(both_ranks / f"labs-{rank}.pt", weights_only=True) for rank in (0, 1)]
+    mean = (ranks[0].pop("loss") + ranks[1].pop("loss")) / 2
+    torch.testing.assert_close(mean, alone.pop("loss"), atol=1e-6, rtol=1e-5)
+    for name, value in alone.items():
+        torch.testing.assert_close(ranks[0][name], value, atol=1e-6, rtol=1e-4, msg=name)

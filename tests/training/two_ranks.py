@@ -1,4 +1,4 @@
-"""What each of two processes does in the test of stage 2 under data parallelism."""
+"""What each of two processes does in the tests of data parallelism."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.student import ObjectiveSettings, Student, TuningSettings
+from pacx_training.teachers.labs import LaboratoryTeacher, LaboratoryTeacherConfig
+from pacx_training.teachers.labs_training import LabsStep
 
 FILMS = 8
 TINY = EncoderConfig(image_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4)
@@ -39,6 +41,14 @@ def films() -> tuple[torch.Tensor, ...]:
     )
 
 
+def laboratory() -> tuple[LabsStep, tuple[torch.Tensor, ...]]:
+    """The laboratory teacher's step, and records that are measured unevenly often."""
+    torch.manual_seed(2)
+    step = LabsStep(LaboratoryTeacher(LaboratoryTeacherConfig(analytes=6, hidden=8)), 0.3)
+    observed = torch.arange(FILMS)[:, None] >= torch.arange(6)
+    return step, (torch.rand(FILMS, 6), observed, torch.rand(FILMS, 6))
+
+
 def measured(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
     """The loss and the gradients of everything that is trained."""
     loss = module(*batch)["loss"]
@@ -58,5 +68,8 @@ def run(rank: int, folder: Path) -> None:
     distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=2)
     half = slice(rank * FILMS // 2, (rank + 1) * FILMS // 2)
     answer = measured(DistributedDataParallel(student()), tuple(part[half] for part in films()))
-    torch.save(answer, folder / f"rank-{rank}.pt")
+    torch.save(answer, folder / f"student-{rank}.pt")
+    step, records = laboratory()
+    answer = measured(DistributedDataParallel(step), tuple(part[half] for part in records))
+    torch.save(answer, folder / f"labs-{rank}.pt")
     distributed.destroy_process_group()
