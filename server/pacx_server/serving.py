@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pacx.engines.replay import replay
-from pacx.errors import EngineUnavailable, PacxError
+from pacx.errors import DeadlineExceeded, EngineUnavailable, PacxError
 from pacx.model import Model, Outputs, load
-from pacx.preprocessing import normalise
+from pacx.preprocessing import ModelInput, normalise
+from pacx.results import Explanation
 from pacx_server.batching import LANES, Answered, Batcher, BatchLimits
 from pacx_server.presence import Presence
 from pacx_server.schemas import ModelIdentity
@@ -24,6 +26,17 @@ from pacx_server.telemetry import Telemetry
 Pixels = NDArray[np.float32]
 CANARY_INTERVAL_S = 5.0
 """An inference within this time says that the engine is alive, so that probes cost nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is to be explained: one image's outputs and input, and how."""
+
+    outputs: Outputs
+    prepared: ModelInput
+    method: str
+    target: str | None
+    versus: str | None
 
 
 class ServedModel:
@@ -45,6 +58,7 @@ class ServedModel:
         self._telemetry = telemetry
         self._engine = ThreadPoolExecutor(LANES + 1, thread_name_prefix="engine")
         self._batcher: Batcher[Pixels, Outputs] = Batcher(self._run, limits, self._observe)
+        self._explainer = ThreadPoolExecutor(1, thread_name_prefix="explainer")
         self._users = Presence()
         self._answered_at = time.monotonic()
 
@@ -87,6 +101,34 @@ class ServedModel:
             pixels, key=key, size_bytes=pixels.nbytes, deadline=deadline
         )
 
+    async def explain(self, asked: Asked, *, deadline: float) -> Explanation:
+        """Explain one image; methods that run the engine many times do so one image at a time.
+
+        Args:
+            asked: The question.
+            deadline: On the event loop's clock.
+
+        Raises:
+            UnknownMethod: The model has no such method.
+            UnknownTarget: The model has no such finding.
+            DeadlineExceeded: There was no answer in time.
+            EngineError: The engine failed.
+        """
+        explaining = asyncio.get_running_loop().run_in_executor(
+            self._explainer,
+            self.model.explain_from,
+            asked.outputs,
+            asked.prepared,
+            asked.method,
+            asked.target,
+            asked.versus,
+        )
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await explaining
+        except TimeoutError as error:
+            raise DeadlineExceeded("There was no explanation before the deadline.") from error
+
     async def healthy(self) -> bool:
         """Whether the engine answered lately, or repeats the bundle's reference vectors now."""
         if not self._batcher.alive:
@@ -127,6 +169,7 @@ class ServedModel:
         self._telemetry.observe_batch(size, inference_s)
 
     def _close(self) -> None:
+        self._explainer.shutdown(wait=True, cancel_futures=True)
         self._engine.shutdown(wait=True)
         self.model.close()
 

@@ -21,6 +21,7 @@ from pacx_server.rendering import render_overlay
 from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, problems, upload_body
 from pacx_server.routes.embeddings import JSON_TYPE, NPY_TYPE, origin_headers
 from pacx_server.schemas import ExplanationResponse, Focus
+from pacx_server.serving import Asked
 
 router = APIRouter(tags=["radiographs"])
 
@@ -66,13 +67,9 @@ async def explain(
     kind = preferred(accept, (JSON_TYPE, PNG_TYPE, NPY_TYPE))
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
-        explanation = await anyio.to_thread.run_sync(
-            visit.served.model.explain_from,
-            examination.outputs,
-            examination.decoded.input,
-            method,
-            target,
-            versus,
+        explanation = await visit.served.explain(
+            Asked(examination.outputs, examination.decoded.input, method, target, versus),
+            deadline=visit.deadline,
         )
         if kind == PNG_TYPE:
             body = await anyio.to_thread.run_sync(

@@ -185,7 +185,10 @@ def _respond(served: ServedModel, question: Question, rows: Sequence[Outputs]) -
         parameters={"labels": [finding.label for finding in served.model.manifest.findings]},
         outputs=[],
     )
-    body, length = encode_response(question.request, response, _tensors(served.model, rows))
+    tensors = _tensors(served.model, rows)
+    if question.request.outputs:
+        tensors |= _large_tensors(rows)
+    body, length = encode_response(question.request, response, tensors)
     if length is None:
         return Response(body, media_type="application/json")
     headers = {LENGTH_HEADER: str(length)}
@@ -203,6 +206,16 @@ def _tensors(model: Model, rows: Sequence[Outputs]) -> dict[str, Array]:
         "embedding": np.concatenate([row.embedding for row in rows]),
         "rollout": np.concatenate([row.rollout for row in rows]),
     }
+
+
+def _large_tensors(rows: Sequence[Outputs]) -> dict[str, Array]:
+    """What is answered only where it is asked for by name; a PaCX in front of this one does."""
+    tensors = {
+        "tokens": np.concatenate([row.tokens for row in rows]),
+        "last_layer": np.concatenate([row.last_layer for row in rows]),
+    }
+    masks = [row.masks for row in rows if row.masks is not None]
+    return tensors | ({"masks": np.concatenate(masks)} if masks else {})
 
 
 def _find(service: Service, name: str, version: str | None) -> ServedModel:

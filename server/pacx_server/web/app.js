@@ -95,6 +95,7 @@ function announce(pane) {
 function open(files, first) {
   const from = Math.min(first, panes.length);
   return ask("Reading the radiograph.", async (signal) => {
+    await catalogue.load();
     const model = panes[from]?.reading.prediction.model.name;
     const wanted = files.slice(0, NAMES.length - from);
     const readings = await Promise.all(wanted.map((file) => Reading.of(file, model, signal)));

@@ -17,9 +17,9 @@ const UNTARGETED = new Set(["rollout", "last_layer"]);
 
 let served = [];
 
-/** Ask the server what it serves. */
+/** Ask the server what it serves, unless it has answered before. */
 export async function load() {
-  served = await service.models();
+  if (!served.length) served = await service.models();
 }
 
 /** Names and versions, the default model first. */
