@@ -246,6 +246,7 @@ FAULTS = (
     Fault(24, "cut JPEG", lambda: picture_file("JPEG")[:-40], ("truncated",)),
     Fault(25, "no pixel data", without_pixel_data, ("no_pixel_data",)),
     Fault(25, "a report", lambda: _film(Modality="SR", PixelData=None), ("no_pixel_data",)),
+    Fault(25, "empty pixel data", lambda: _film(PixelData=b""), ("no_pixel_data",)),
     Fault(25, "DICOMDIR", dicomdir, ("no_pixel_data",)),
     Fault(26, "CT", lambda: _film(Modality="CT"), ("not_a_chest_radiograph",)),
     Fault(26, "US", lambda: _film(Modality="US"), ("not_a_chest_radiograph",)),

@@ -62,7 +62,7 @@ def check_has_pixels(values: Values) -> None:
     Raises:
         NoPixelData: The object holds no picture, or one of floats.
     """
-    if values.element(tags.PIXEL_DATA) is None:
+    if tags.PIXEL_DATA not in values:
         raise NoPixelData("The DICOM object holds no pixel data.")
 
 

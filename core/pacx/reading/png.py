@@ -15,7 +15,10 @@ from pacx.reading.orientation import orientation_of
 from pacx.reading.picture import check_size
 from pacx.reading.samples import Samples
 
+Chunk = tuple[bytes, tuple[int, int]]
+
 _SIGNATURE_BYTES = 8
+_PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _OVERHEAD_BYTES = 12
 
 
@@ -29,21 +32,28 @@ def read_png(content: bytes, limits: ReadingLimits) -> Samples:
         TooComplex: More chunks than ``limits.elements``.
         TooLarge, TooSmall: By its declared size.
     """
-    chunks = dict(_chunks(content, limits))
-    if b"acTL" in chunks:
+    chunks = list(_chunks(content, limits))
+    named = dict(chunks)
+    if b"acTL" in named:
         raise MultiFrame("The PNG file is animated; send one radiograph.")
-    columns, rows = struct.unpack_from(">II", content, chunks[b"IHDR"][0])
+    columns, rows = struct.unpack_from(">II", content, named[b"IHDR"][0])
     check_size(rows, columns, limits)
     with reported_as(MalformedImage, "The PNG file cannot be decoded."):
-        values = imagecodecs.png_decode(content)
+        values = imagecodecs.png_decode(_picture_only(content, chunks))
     return Samples(
         values=values.reshape(rows, columns, -1),
         decoder=imagecodecs.png_version(),
-        orientation=_orientation(content, chunks.get(b"eXIf")),
+        orientation=_orientation(content, named.get(b"eXIf")),
     )
 
 
-def _chunks(content: bytes, limits: ReadingLimits) -> Iterator[tuple[bytes, tuple[int, int]]]:
+def _picture_only(content: bytes, chunks: list[Chunk]) -> bytes:
+    """The file without texts and profiles, of which libpng would complain by name on stderr."""
+    parts = [content[start - 8 : end + 4] for name, (start, end) in chunks if name in _PICTURE]
+    return content[:_SIGNATURE_BYTES] + b"".join(parts)
+
+
+def _chunks(content: bytes, limits: ReadingLimits) -> Iterator[Chunk]:
     """Yield the name, first byte and end of every chunk up to IEND; IHDR comes first."""
     at = _SIGNATURE_BYTES
     for count in range(limits.elements):

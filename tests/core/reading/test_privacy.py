@@ -7,12 +7,14 @@ import pickle
 import traceback
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom.datadict import dictionary_VR, keyword_dict
 
 from pacx.errors import InputError
 from pacx.reading import ReadingOptions, read
 from tests.dicom_files import dicom_file
+from tests.hostile_files import picture_file, png_chunk
 from tests.phantom_dicom import chest_pixels
 
 PIXELS = chest_pixels(60, 48)
@@ -76,6 +78,22 @@ def _answer(content: bytes) -> str:
         return repr(read(content, options=ReadingOptions(refuse_lateral=True)))
     except InputError as error:
         return "".join(traceback.format_exception(error))
+
+
+def test_no_codec_says_what_a_picture_s_texts_hold(capfd: pytest.CaptureFixture[str]) -> None:
+    """Libpng complains about broken profiles by name, on the process's own stderr."""
+    plain = picture_file()
+    name = MARKER.encode()
+    texts = [
+        png_chunk(b"iCCP", name + b"\0\0" + b"broken"),
+        png_chunk(b"tEXt", name + b"\0" + name),
+        png_chunk(b"zTXt", name + b"\0\0broken"),
+        png_chunk(b"sPLT", name),
+    ]
+    content = plain[:33] + b"".join(texts) + plain[33:]
+    radiograph = read(content)
+    assert np.array_equal(radiograph.pixels, read(plain).pixels)
+    assert "".join(capfd.readouterr()) == ""
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: f"{len(name)}-characters")
