@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pacx.errors import CohortError
+from pacx.errors import CheckpointError, CohortError
 from pacx.manifest import Provenance
 from pacx_training.anatomy import train_anatomy
 from pacx_training.anatomy_files import load_anatomy
@@ -115,3 +115,23 @@ def _widened(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     wider = logits.copy()
     wider[:, 0, :, 3:] = np.maximum(logits[:, 0, :, 3:], logits[:, 0, :, :-3])
     return wider
+
+
+def test_tokens_are_kept_between_calls_and_never_mixed_up(
+    encoder: Path, data: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens.safetensors"
+
+    def train(name: str, *overrides: str) -> Path:
+        outlines, output = data / "outlines.json", tmp_path / name
+        train_anatomy("small", encoder, outlines, data, output, (*SMALL, *overrides), cache=tokens)
+        return output
+
+    first = train("first")
+    made = tokens.stat().st_mtime_ns
+    second = train("second")
+    assert tokens.stat().st_mtime_ns == made
+    weights = [(run / "anatomy.safetensors").read_bytes() for run in (first, second)]
+    assert weights[0] == weights[1]
+    with pytest.raises(CheckpointError, match="another encoder or recipe"):
+        train("third", "seed=1")
