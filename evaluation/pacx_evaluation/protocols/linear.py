@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -105,21 +105,20 @@ def _quantity(study: Study, subject: str, scores: QuantityScores) -> Iterator[Me
 
 
 def _macro(study: Study, entrant: Entrant) -> Iterator[Measurement]:
-    """Mean AUROC and average precision over the findings that are reported."""
+    """Mean AUROC, average precision and F1 over the findings that are reported."""
     scores = study.reported(entrant)
     if len(scores) < 2:
         return
     rows = np.unique(np.concatenate([score.rows for score in scores]))
     patients = study.benchmark.cohort.patients[rows]
     positive = np.unique(np.concatenate([score.rows[score.labels] for score in scores]))
-    for metric, build in (
-        ("auroc", discrimination.auroc),
-        ("average_precision", discrimination.average_precision),
-    ):
-        parts = [
-            (np.searchsorted(rows, score.rows), build(score.labels, score.probabilities))
-            for score in scores
-        ]
+    builders: dict[str, Callable[[FindingScores], Statistic]] = {
+        "auroc": lambda s: discrimination.auroc(s.labels, s.probabilities),
+        "average_precision": lambda s: discrimination.average_precision(s.labels, s.probabilities),
+        "f1_at_one_half": lambda s: discrimination.rate(s.labels, s.logits >= 0, "f1"),
+    }
+    for metric, build in builders.items():
+        parts = [(np.searchsorted(rows, score.rows), build(score)) for score in scores]
         found = study.bootstrap.interval(
             partial(_mean_over, parts),
             np.isin(rows, positive),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,7 +19,11 @@ from pacx_evaluation.report.tables import Cell, Table, cell, comparison_table, t
 from pacx_evaluation.subjects import Identity
 
 DISCLAIMER = "Research demonstration, not for clinical use."
-HEADLINES = ("auroc", "spearman", "r_squared", "ece", "films_per_second")
+HEADLINES = {
+    "auroc": ("auroc", "spearman", "ece", "films_per_second"),
+    "f1": ("f1_at_one_half", "auroc", "spearman", "ece", "films_per_second"),
+}
+"""By what a benchmark's authors report: which metric stands first, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,7 @@ def headlines(report: Report) -> tuple[Headline, ...]:
     names = [identity.name for identity in report.subjects]
     colour = colours(names)
     measured = [m for s in report.sections for m in s.measurements if m.value is not None]
-    ranked = sorted(measured, key=_rank)
+    ranked = sorted(measured, key=partial(_rank, HEADLINES[report.primary_metric]))
     found = []
     for identity in report.subjects:
         mine = [m for m in ranked if m.subject == identity.name]
@@ -135,9 +140,9 @@ def headlines(report: Report) -> tuple[Headline, ...]:
     return tuple(found)
 
 
-def _rank(measured: Measurement) -> tuple[int, bool]:
-    known = measured.metric in HEADLINES
-    place = HEADLINES.index(measured.metric) if known else len(HEADLINES)
+def _rank(order: Sequence[str], measured: Measurement) -> tuple[int, bool]:
+    known = measured.metric in order
+    place = order.index(measured.metric) if known else len(order)
     return place, measured.target != "macro"
 
 

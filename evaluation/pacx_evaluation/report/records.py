@@ -45,7 +45,7 @@ class Report(Frozen):
     schema_version: Literal[1] = SCHEMA_VERSION
     benchmark: str
     title: str
-    primary_metric: str
+    primary_metric: Literal["auroc", "f1"]
     simulated: bool
     credit: str
     films_sha256: str
