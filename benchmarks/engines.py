@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from pacx.bundle import Bundle, open_bundle, resolve
-from pacx.engines import open_ungated, verify_engine
+from pacx.engines import GatedEngine, open_ungated
 from pacx.engines.base import GraphEngine
 from pacx.engines.protocol import Precision, Tensor
 from pacx.errors import EngineUnavailable
@@ -49,7 +49,7 @@ class Case:
 
 def cases(bundle: Bundle, engine: GraphEngine) -> Iterator[Case]:
     """Every graph and batch size that the engine can run."""
-    passed = {report.graph: report.passed for report in verify_engine(bundle, engine)}
+    gate = GatedEngine(bundle, engine)
     for graph, spec in bundle.manifest.graphs.items():
         sizes = BATCHES if isinstance(spec.inputs[0].shape[0], str) else (1,)
         for images in sizes:
@@ -61,7 +61,7 @@ def cases(bundle: Bundle, engine: GraphEngine) -> Iterator[Case]:
             yield Case(
                 name=f"{graph} {engine.name} {engine.precision} b{images}",
                 images=images,
-                offered=passed[graph],
+                offered=gate.offers(graph),
                 call=lambda graph=graph, inputs=inputs: engine.run(graph, inputs),  # type: ignore[misc]
             )
 

@@ -131,10 +131,11 @@ def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
     [
         ("caffe", {}, "no such engine"),
         ("onnxruntime", {"device": "cuda"}, "no device cuda"),
-        ("onnxruntime", {"precision": "bf16"}, "f32 only"),
+        ("onnxruntime", {"precision": "bf16"}, "f32 and int8 only"),
         ("openvino", {"device": "npu"}, "no device npu"),
         ("openvino", {"precision": "int8"}, "none other"),
         ("auto", {"device": "tensorrt"}, "no device tensorrt"),
+        ("triton", {}, "its address"),
     ],
 )
 def test_what_is_not_there_is_an_error_and_no_fallback(

@@ -13,6 +13,7 @@ from pacx.engines.onnxruntime import OnnxRuntimeEngine
 from pacx.engines.openvino import OpenVinoEngine
 from pacx.engines.protocol import Engine, EngineName, Precision
 from pacx.engines.replay import Difference, GatedEngine, GraphReport, replay, verify_engine
+from pacx.engines.triton import TritonEngine
 from pacx.errors import EngineUnavailable, ExtraMissing
 
 __all__ = [
@@ -33,9 +34,14 @@ __all__ = [
 # A hospital's machine reports to nobody; this must be said before the runtime is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_ENGINES: Mapping[EngineName, type[OpenVinoEngine] | type[OnnxRuntimeEngine]] = {
+_LOCAL: tuple[EngineName, ...] = ("openvino", "onnxruntime")
+"""What ``auto`` chooses from, the fastest first."""
+_ENGINES: Mapping[
+    EngineName, type[OpenVinoEngine] | type[OnnxRuntimeEngine] | type[TritonEngine]
+] = {
     "openvino": OpenVinoEngine,
     "onnxruntime": OnnxRuntimeEngine,
+    "triton": TritonEngine,
 }
 
 
@@ -51,9 +57,10 @@ def open_engine(
 
     Args:
         bundle: Whose graphs to run.
-        name: ``openvino``, ``onnxruntime``, or ``auto``: every graph on the first of them that
-            is installed, has the device and precision, and gets the graph right.
-        device: ``cpu``, ``cuda``, ...; there is no silent fallback to another one.
+        name: ``openvino``, ``onnxruntime``, ``triton``, or ``auto``: every graph on the
+            first of the former two that is installed, has the device and precision, and gets
+            the graph right.
+        device: ``cpu``, ``cuda``, ..., or Triton's address; there is no silent fallback.
         precision: Of the arithmetic; None takes the engine's default for this processor.
         threads: None leaves the choice to the engine.
 
@@ -65,7 +72,7 @@ def open_engine(
         return open_gated(bundle, name, device=device, precision=precision, threads=threads)
     engines: list[GatedEngine] = []
     refusals: list[ExtraMissing | EngineUnavailable] = []
-    for candidate in _ENGINES:
+    for candidate in _LOCAL:
         try:
             engines.append(
                 open_gated(bundle, candidate, device=device, precision=precision, threads=threads)
@@ -115,10 +122,14 @@ def available_engines() -> dict[str, str]:
 
 
 def _state(engine: str) -> str:
-    packages = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+    packages = {
+        "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+        "triton": ("tritonclient",),
+    }
     for package in packages.get(engine, (engine,)):
         try:
             return version(package)
         except PackageNotFoundError:
             continue
-    return 'not installed: pip install "pacx[cpu]"'
+    extra = "cpu" if engine in _LOCAL else engine
+    return f'not installed: pip install "pacx[{extra}]"'

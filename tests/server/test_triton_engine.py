@@ -1,0 +1,69 @@
+"""The remote engine against a real server of the same protocol: our own ``/v2``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pacx.bundle import Bundle
+from pacx.engines import open_engine, open_ungated
+from pacx.errors import EngineError, EngineUnavailable
+from pacx.preprocessing import normalise
+from tests.conftest import Serving
+
+
+@pytest.fixture(scope="module")
+def address(serving: Serving, tiny_bundle: Bundle) -> Iterator[str]:
+    """A server of the tiny bundle."""
+    with serving(PACX_BUNDLES=str(tiny_bundle.directory), PACX_ENGINE="onnxruntime") as url:
+        yield url
+
+
+def test_remote_predict_passes_the_replay_and_agrees(address: str, tiny_bundle: Bundle) -> None:
+    pictures = np.random.default_rng(0).random((19, 32, 32), dtype=np.float32)
+    inputs = {"pixel_values": normalise(pictures, tiny_bundle.manifest.input)}
+    remote = open_engine(tiny_bundle, "triton", device=address).run("predict", inputs)
+    near = open_ungated(tiny_bundle, "onnxruntime").run("predict", inputs)
+    assert remote.keys() == near.keys()
+    for name, wanted in near.items():
+        np.testing.assert_allclose(remote[name], wanted, atol=1e-5)
+
+
+def test_threads_have_connections_of_their_own(address: str, tiny_bundle: Bundle) -> None:
+    engine = open_engine(tiny_bundle, "triton", device=address)
+    pictures = np.random.default_rng(1).random((12, 1, 32, 32), dtype=np.float32)
+    batches = [normalise(picture, tiny_bundle.manifest.input) for picture in pictures]
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        embedding: np.ndarray = engine.run("predict", {"pixel_values": batch})["embedding"]
+        return embedding
+
+    in_turn = [embed(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for answered, wanted in zip(pool.map(embed, batches), in_turn, strict=True):
+            np.testing.assert_allclose(answered, wanted, atol=1e-5)
+
+
+def test_a_graph_that_is_not_there_is_named(address: str, tiny_bundle: Bundle) -> None:
+    engine = open_ungated(tiny_bundle, "triton", device=address)
+    size = tiny_bundle.manifest.input.size
+    with pytest.raises(EngineUnavailable, match="no model tiny_encode"):
+        engine.run("encode", {"pixel_values": np.zeros((1, 3, size, size), np.float32)})
+
+
+def test_nobody_at_the_address(tiny_bundle: Bundle) -> None:
+    engine = open_ungated(tiny_bundle, "triton", device="http://127.0.0.1:9")
+    size = tiny_bundle.manifest.input.size
+    with pytest.raises(EngineError, match="does not answer"):
+        engine.run("predict", {"pixel_values": np.zeros((1, 3, size, size), np.float32)})
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", "cuda", "gpu-box:8000", "grpc://gpu-box:8001", "http://"]
+)
+def test_what_is_no_address_is_refused(tiny_bundle: Bundle, device: str) -> None:
+    with pytest.raises(EngineUnavailable, match="address"):
+        open_engine(tiny_bundle, "triton", device=device)
