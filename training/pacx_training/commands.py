@@ -69,7 +69,9 @@ def labs(
 @app.command()
 def ecg(
     output: Output,
-    data: Annotated[Path | None, typer.Option(help="A cohort in Symile-MIMIC's layout.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A cohort in Symile-MIMIC's layout, or WFDB records.")
+    ] = None,
     ecgfounder: Annotated[
         Path | None, typer.Option(help="ECGFounder's checkpoint, taken as it is instead.")
     ] = None,

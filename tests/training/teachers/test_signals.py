@@ -13,10 +13,11 @@ from pacx.errors import CohortError
 from pacx_training.cohorts.paired import read_paired
 from pacx_training.recipes import read_section
 from pacx_training.sampling import Draws, Rows
-from pacx_training.teachers.ecg import EcgRecipe, EcgSource
+from pacx_training.teachers.ecg import EcgRecipe, EcgSource, train_ecg
 from pacx_training.teachers.filtering import filter_ecg
 from pacx_training.teachers.records import LEADS, lead_order, read_wfdb
-from pacx_training.teachers.signals import filtered_signals
+from pacx_training.teachers.signals import filtered_signals, wfdb_signals
+from pacx_training.teachers.storage import load_card, load_ecg_teacher
 
 TIME_S = np.arange(5000) / 500
 
@@ -48,22 +49,26 @@ def test_leads_keep_their_proportions_and_units_do_not_matter() -> None:
     np.testing.assert_allclose(filter_ecg(1000 * ecg), clean, atol=1e-4)
 
 
+def write_record(folder: Path, name: str, rate_hz: int, seconds: int) -> None:
+    """Write leads in reverse order, the i-th a sine of i + 1 tenths of a millivolt."""
+    time_s = np.arange(rate_hz * seconds) / rate_hz
+    signal = np.stack([(i + 1) * 100 * np.sin(2 * np.pi * time_s) for i in range(12)], axis=1)
+    wfdb.wrsamp(
+        name,
+        fs=rate_hz,
+        units=["uV"] * 12,
+        sig_name=list(reversed(LEADS)),
+        p_signal=signal,
+        fmt=["16"] * 12,
+        write_dir=str(folder),
+    )
+
+
 @pytest.mark.parametrize(("rate_hz", "seconds"), [(500, 10), (250, 10), (500, 4), (500, 14)])
 def test_wfdb_records_come_in_order_in_millivolts_and_ten_seconds(
     rate_hz: int, seconds: int, tmp_path: Path
 ) -> None:
-    time_s = np.arange(rate_hz * seconds) / rate_hz
-    names = list(reversed(LEADS))
-    signal = np.stack([(i + 1) * 100 * np.sin(2 * np.pi * time_s) for i in range(12)], axis=1)
-    wfdb.wrsamp(
-        "record",
-        fs=rate_hz,
-        units=["uV"] * 12,
-        sig_name=names,
-        p_signal=signal,
-        fmt=["16"] * 12,
-        write_dir=str(tmp_path),
-    )
+    write_record(tmp_path, "record", rate_hz, seconds)
     ecg = read_wfdb(tmp_path / "record.hea")
     assert ecg.shape == (12, 5000)
     length = min(5000, 500 * seconds)
@@ -72,6 +77,24 @@ def test_wfdb_records_come_in_order_in_millivolts_and_ten_seconds(
     np.testing.assert_allclose(ecg[0, middle], 1.2 * expected, atol=0.01)
     np.testing.assert_allclose(ecg[-1, middle], 0.1 * expected, atol=0.01)
     assert not ecg[:, length:].any()
+
+
+def test_a_folder_of_wfdb_records_teaches_too(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    records.mkdir()
+    for number in range(12):
+        write_record(records, f"r{number}", 500, 10)
+    found = wfdb_signals(records, tmp_path / "cache")
+    assert len(found["train"].patients) + len(found["val"].patients) == 12
+    expected = filter_ecg(read_wfdb(records / "r0.hea"))
+    np.testing.assert_allclose(found["train"].records[0], expected, atol=0.02)
+    brief = ("loop.epochs=1", "loop.batch_size=4")
+    train_ecg("smoke", records, tmp_path / "run", brief)
+    assert not load_card(tmp_path / "run").simulated
+    assert load_ecg_teacher(tmp_path / "run").dimension == 64
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CohortError, match="holds no WFDB records"):
+        wfdb_signals(tmp_path / "empty", tmp_path)
 
 
 def test_a_record_without_a_lead_or_without_a_file_is_refused(tmp_path: Path) -> None:

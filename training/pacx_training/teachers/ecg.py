@@ -8,6 +8,8 @@ patients apart. The network is a Net1D, as ECGFounder is, with the same 1024 fea
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from pacx.errors import CohortError
 from pacx.manifest import Provenance, Source
-from pacx_training.cohorts.paired import PairedCohort, read_paired
+from pacx_training.cohorts.paired import read_paired
 from pacx_training.cohorts.symile_mimic import Split
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
@@ -27,7 +29,7 @@ from pacx_training.recipes import RecipeSection, read_section, save_section
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
-from pacx_training.teachers.signals import Signals, filtered_signals
+from pacx_training.teachers.signals import Signals, filtered_signals, wfdb_signals
 from pacx_training.teachers.storage import save_teacher
 
 
@@ -105,6 +107,21 @@ class EcgSource:
         return torch.from_numpy(cut * (gain * kept))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recordings:
+    """What a teacher learns from.
+
+    Attributes:
+        signals: Of ``train`` and ``val``.
+        sources: Where they come from.
+        simulated: Whether no heart ever beat so.
+    """
+
+    signals: Mapping[Split, Signals]
+    sources: tuple[Source, ...]
+    simulated: bool
+
+
 def train_ecg(
     recipe_name: str,
     data: Path,
@@ -116,7 +133,7 @@ def train_ecg(
 
     Args:
         recipe_name: A recipe's name or path.
-        data: Cohort in Symile-MIMIC's layout.
+        data: Cohort in Symile-MIMIC's layout, or a folder of WFDB records.
         output: Run folder; a training that was stopped there goes on.
         overrides: ``key=value`` on the recipe's section ``ecg``.
         patients: Table of admissions and patients.
@@ -125,33 +142,57 @@ def train_ecg(
         RecipeError: The recipe is refused.
         CohortError: The cohort is, or it has no electrocardiograms.
     """
-    recipe = read_section(recipe_name, "ecg", EcgRecipe, overrides)
-    cohort, run = read_paired(data, patients=patients), RunDirectory(output)
-    train(ecg_stage(recipe, cohort, output / "signals"), recipe.loop, run)
+    recipe, run = read_section(recipe_name, "ecg", EcgRecipe, overrides), RunDirectory(output)
+    recordings = read_recordings(data, output / "signals", patients)
+    train(ecg_stage(recipe, recordings), recipe.loop, run)
     save_section(run.recipe, "ecg", recipe)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
-    sources = cohort.sources("the teacher of electrocardiograms")
-    run.save_provenance(extended(told, f"pacx train ecg --recipe {recipe_name}", sources))
+    step = f"pacx train ecg --recipe {recipe_name}"
+    run.save_provenance(extended(told, step, recordings.sources))
 
 
-def ecg_stage(recipe: EcgRecipe, cohort: PairedCohort, cache: Path) -> Stage:
-    """The training as the loop wants it, from a seeded start; filtered records go to ``cache``."""
+def read_recordings(data: Path, cache: Path, patients: Path | None = None) -> Recordings:
+    """Filter the electrocardiograms of a cohort or of a folder of WFDB records.
+
+    Args:
+        data: Either of them.
+        cache: Folder where filtered records are kept.
+        patients: Table of admissions and patients of a cohort.
+
+    Raises:
+        CohortError: There are no electrocardiograms, or one is damaged.
+    """
+    use = "the teacher of electrocardiograms"
+    if next(data.rglob("*.hea"), None) is None:
+        cohort = read_paired(data, patients=patients)
+        signals = {name: filtered_signals(split, cache) for name, split in cohort.splits.items()}
+        return Recordings(signals, cohort.sources(use), cohort.simulated)
+    source = Source(
+        name=f"WFDB records of {data.name}",
+        use=use,
+        licence="as their publisher states",
+        citation="not stated",
+    )
+    return Recordings(wfdb_signals(data, cache), (source,), simulated=False)
+
+
+def ecg_stage(recipe: EcgRecipe, recordings: Recordings) -> Stage:
+    """The training as the loop wants it, from a seeded start.
+
+    Raises:
+        CohortError: There is nothing to learn from.
+    """
     torch.manual_seed(recipe.loop.seed)
     teacher = Net1D(recipe.network)
-
-    def source(split: Split) -> EcgSource | None:
-        signals = filtered_signals(cohort.splits[split], cache)
-        return EcgSource(signals, recipe) if len(signals.patients) else None
-
-    training = source("train")
-    if training is None:
-        raise CohortError("ecg_train.npy: there are no electrocardiograms to learn from.")
+    training, validation = (recordings.signals[name] for name in ("train", "val"))
+    if not len(training.patients):
+        raise CohortError("There are no electrocardiograms to learn from.")
     return Stage(
         module=EcgStep(teacher, recipe),
-        training=training,
-        validation=source("val"),
-        save=lambda run: save_teacher(run.path, teacher, simulated=cohort.simulated),
+        training=EcgSource(training, recipe),
+        validation=EcgSource(validation, recipe) if len(validation.patients) else None,
+        save=lambda run: save_teacher(run.path, teacher, simulated=recordings.simulated),
     )
 
 
