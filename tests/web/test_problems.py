@@ -43,6 +43,17 @@ def test_a_server_that_is_gone_is_named_as_such(viewer: Viewer, film: Path) -> N
     expect(viewer.page.get_by_role("alert")).to_contain_text("cannot be reached")
 
 
+def test_a_server_that_was_not_ready_is_asked_again(
+    page: Page, server_url: str, film: Path
+) -> None:
+    problem = {"title": "The server is not ready", "detail": "Wait.", "code": "not_ready"}
+    page.route("**/models", lambda route: route.fulfill(status=503, json=problem), times=1)
+    viewer = Viewer(page, server_url)
+    expect(page.get_by_role("alert")).to_contain_text("not_ready")
+    viewer.open(film)
+    assert "Attention rollout" in viewer.caption()
+
+
 def test_a_key_is_asked_for_once_and_kept_in_memory_only(
     page: Page, locked_url: str, film: Path
 ) -> None:
