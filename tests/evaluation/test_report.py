@@ -66,8 +66,9 @@ def test_the_same_evaluation_gives_the_same_numbers(
     report: Path, films: DrawnFilms, run_folder: Path, tmp_path: Path
 ) -> None:
     again = run_command(films, run_folder, tmp_path / "again", tmp_path / "cache.sqlite")
-    for name in ("metrics.json", "data.json", "report.html"):
-        assert (again / name).read_bytes() == (report / name).read_bytes()
+    pictures = [str(path.relative_to(report)) for path in (report / "figures").iterdir()]
+    for name in ("metrics.json", "data.json", "report.md", *pictures):
+        assert (again / name).read_bytes() == (report / name).read_bytes(), name
 
 
 def test_the_page_stands_alone(report: Path) -> None:
