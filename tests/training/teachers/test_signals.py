@@ -49,14 +49,14 @@ def test_leads_keep_their_proportions_and_units_do_not_matter() -> None:
     np.testing.assert_allclose(filter_ecg(1000 * ecg), clean, atol=1e-4)
 
 
-def write_record(folder: Path, name: str, rate_hz: int, seconds: int) -> None:
+def write_record(folder: Path, name: str, rate_hz: int, seconds: int, unit: str = "uV") -> None:
     """Write leads in reverse order, the i-th a sine of i + 1 tenths of a millivolt."""
     time_s = np.arange(rate_hz * seconds) / rate_hz
     signal = np.stack([(i + 1) * 100 * np.sin(2 * np.pi * time_s) for i in range(12)], axis=1)
     wfdb.wrsamp(
         name,
         fs=rate_hz,
-        units=["uV"] * 12,
+        units=[unit] * 12,
         sig_name=list(reversed(LEADS)),
         p_signal=signal,
         fmt=["16"] * 12,
@@ -77,6 +77,15 @@ def test_wfdb_records_come_in_order_in_millivolts_and_ten_seconds(
     np.testing.assert_allclose(ecg[0, middle], 1.2 * expected, atol=0.01)
     np.testing.assert_allclose(ecg[-1, middle], 0.1 * expected, atol=0.01)
     assert not ecg[:, length:].any()
+
+
+def test_units_are_read_in_either_case_and_others_refused(tmp_path: Path) -> None:
+    for name, unit in (("upper", "uV"), ("lower", "uv"), ("other", "mmHg")):
+        write_record(tmp_path, name, 500, 10, unit)
+    upper, lower = (read_wfdb(tmp_path / name) for name in ("upper", "lower"))
+    np.testing.assert_array_equal(upper, lower)
+    with pytest.raises(CohortError, match="not in volts"):
+        read_wfdb(tmp_path / "other")
 
 
 def test_a_folder_of_wfdb_records_teaches_too(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from pacx.errors import CohortError
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SAMPLING_RATE_HZ = 500
 SAMPLES = 5000
-_MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
+_MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
+"""By unit in lower case: published records write mV and mv."""
 
 
 def read_wfdb(path: Path) -> NDArray[np.float32]:
@@ -37,9 +38,10 @@ def read_wfdb(path: Path) -> NDArray[np.float32]:
         signals, facts = wfdb.rdsamp(str(record))
     except (OSError, ValueError, IndexError) as error:
         raise CohortError("A WFDB record cannot be read: header or signal file is bad.") from error
-    if any(unit not in _MILLIVOLTS for unit in facts["units"]):
+    units = [unit.lower() for unit in facts["units"]]
+    if any(unit not in _MILLIVOLTS for unit in units):
         raise CohortError("A WFDB record is not in volts.")
-    scale = np.asarray([_MILLIVOLTS[unit] for unit in facts["units"]])
+    scale = np.asarray([_MILLIVOLTS[unit] for unit in units])
     leads = np.nan_to_num(np.asarray(signals) * scale).T[lead_order(facts["sig_name"])]
     return fitted(leads, float(facts["fs"]))
 
