@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,18 +77,16 @@ def _display_grey(pixels: StoredPixels, picture: Picture, values: Values) -> Dis
     inverted, polarity_warnings = read_polarity(values, picture.photometric)
     padding = read_padding(values, signed=picture.signed)
     warnings = [*voi_warnings, *polarity_warnings]
+    grey_scale = partial(
+        GreyScale, stored=pixels.stored, modality=modality, inverted=inverted, padding=padding
+    )
     if voi is not None:
-        chain = GreyScale(
-            stored=pixels.stored, modality=modality, voi=voi, inverted=inverted, padding=padding
-        )
-        shown = chain.apply(pixels.codes)
+        shown = grey_scale(voi=voi).apply(pixels.codes)
         if has_contrast(shown):
             return shown, warnings
     robust = robust_window(pixels.codes, pixels.stored, modality, padding, values)
-    chain = GreyScale(
-        stored=pixels.stored, modality=modality, voi=robust, inverted=inverted, padding=padding
-    )
-    return chain.apply(pixels.codes), [*warnings, _NO_WINDOW if voi is None else _WINDOW_IGNORED]
+    warnings.append(_NO_WINDOW if voi is None else _WINDOW_IGNORED)
+    return grey_scale(voi=robust).apply(pixels.codes), warnings
 
 
 def _can_be_negative(modality: Modality, picture: Picture) -> bool:

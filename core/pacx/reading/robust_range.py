@@ -47,7 +47,7 @@ def robust_window(
     """
     if stored.bits <= 8 and isinstance(modality, Rescale):
         return _spanning(modality, -(1 << stored.bits - 1) if stored.signed else 0, stored.bits)
-    sample = _thinned(without_frame(codes[visible_part(values, codes.shape)]))
+    sample = without_frame(_thinned(codes[visible_part(values, codes.shape)]))
     counts = np.bincount(sample.ravel(), minlength=2)
     seen = np.flatnonzero(counts).astype(sample.dtype)
     stored_values = stored.cut(seen).astype(np.float64)
