@@ -18,6 +18,9 @@ def explain(
     output: Annotated[Path, typer.Option("--output", "-o", help="The overlay, a .png file.")],
     method: Annotated[str, typer.Option(help="How the map is made.")] = "rollout",
     target: Annotated[str | None, typer.Option(help="Finding that the map explains.")] = None,
+    versus: Annotated[
+        str | None, typer.Option(help="Finding that the target is compared with.")
+    ] = None,
     bundle: Annotated[str | None, typer.Option(help="A bundle's folder.")] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the heat map.")] = 0.5,
@@ -27,8 +30,10 @@ def explain(
         raise MalformedRequest("Overlays are written as .png.")
     model = load(bundle, engine=engine)
     radiograph = read(file)
-    explanation = model.explain(radiograph, method=method, target=target)
-    title = " · ".join(filter(None, [model.manifest.name, explanation.method, explanation.target]))
+    explanation = model.explain(radiograph, method=method, target=target, versus=versus)
+    compared = versus and f"against {versus}"
+    parts = (model.manifest.name, explanation.method, explanation.target, compared)
+    title = " · ".join(filter(None, parts))
     picture = render_overlay(
         to_display(radiograph.pixels),
         explanation.grid,
