@@ -26,18 +26,15 @@ snapshot, and on one process gives the same curve bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from numpy.typing import NDArray
-from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -45,74 +42,13 @@ from torch import Tensor, nn
 from pacx.errors import RecipeError, TrainingError
 from pacx_training.curves import CurveWriter
 from pacx_training.optimisers import adamw
-from pacx_training.recipes import RecipeSection
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows, Sampler
 from pacx_training.schedule import CosineSchedule
 from pacx_training.snapshots import Snapshot, load_snapshot, save_snapshot
+from pacx_training.stage import Batch, LoopRecipe, Source, Stage
 
-Batch = tuple[Tensor, ...]
-
-
-class LoopRecipe(RecipeSection):
-    """How long, how fast and how exactly; the key ``loop`` in a section of a recipe."""
-
-    epochs: float = Field(gt=0)
-    warmup_epochs: float = Field(0, ge=0)
-    batch_size: int = Field(ge=1, description="Films of a step, over all devices.")
-    device_batch: int | None = Field(
-        None, ge=1, description="Films that a device computes at once; gradients accumulate."
-    )
-    learning_rate: float = Field(gt=0, description="At the peak.")
-    final_share: float = Field(0.0, ge=0, le=1, description="Of the peak, left at the end.")
-    weight_decay: float = Field(0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
-    layer_decay: float = Field(
-        1.0, gt=0, le=1, description="Factor of the learning rate from a block to the one before."
-    )
-    clip_norm: float | None = Field(None, gt=0, description="Of the gradient.")
-    precision: Literal["fp32", "bf16"] = "bf16"
-    seed: int = Field(0, ge=0)
-    workers: int = Field(2, ge=1, description="Threads that make batches ahead of time.")
-    checkpoint_minutes: float = Field(10, ge=0, description="0: after every step.")
-    keep_checkpoints: int = Field(2, ge=1)
-    log_steps: int = Field(10, ge=1, description="Steps between two points of a curve.")
-
-
-class Source(Protocol):
-    """Where batches come from."""
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """How often each film is drawn, relative to the others, float64 ``[N]``."""
-
-    def batch(self, indices: NDArray[np.int64], draws: Draws) -> Batch:
-        """Make the tensors of some films, on the CPU; called from several threads.
-
-        Args:
-            indices: Which films, int64 ``[rows]``.
-            draws: Random numbers that belong to those rows.
-        """
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Stage:
-    """One kind of training.
-
-    Attributes:
-        module: The training step; its state dict is what a snapshot holds.
-        training: Films that it learns from.
-        validation: Films that are measured after every epoch, in evaluation mode, with the same
-            draws each time; curves ``validation/<name>``. Films beyond whole batches are left out.
-        save: Writes what the stage is for, such as the encoder; called with every snapshot.
-        pictures: Grey pictures ``[H, W]`` in [0, 1] for TensorBoard, drawn after every epoch.
-    """
-
-    module: nn.Module
-    training: Source
-    save: Callable[[RunDirectory], None]
-    validation: Source | None = None
-    pictures: Callable[[], Mapping[str, Tensor]] | None = None
+__all__ = ["Batch", "LoopRecipe", "Source", "Stage", "train"]
 
 
 def train(stage: Stage, recipe: LoopRecipe, run: RunDirectory) -> None:
@@ -132,7 +68,7 @@ def train(stage: Stage, recipe: LoopRecipe, run: RunDirectory) -> None:
     _Trainer(stage, recipe, run).run()
 
 
-def accelerator_of(recipe: LoopRecipe, accumulation: int = 1) -> Accelerator:
+def _accelerator(recipe: LoopRecipe) -> Accelerator:
     """The devices and the precision of this process.
 
     Accelerate keeps one global state; a process that trains several stages starts each afresh.
@@ -142,7 +78,6 @@ def accelerator_of(recipe: LoopRecipe, accumulation: int = 1) -> Accelerator:
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,
-        gradient_accumulation_steps=accumulation,
     )
 
 
@@ -162,7 +97,7 @@ class _Trainer:
             warmup_steps=round(recipe.warmup_epochs * self.sampler.steps_per_epoch),
             final_share=recipe.final_share,
         )
-        self.accelerator = accelerator_of(recipe)
+        self.accelerator = _accelerator(recipe)
         self.parts = _parts(recipe, self.accelerator)
         optimiser = adamw(
             stage.module,
