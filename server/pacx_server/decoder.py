@@ -25,6 +25,7 @@ from pacx.errors import MalformedImage, PacxError, TooComplex
 from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import ReadingLimits, ReadingOptions, read
+from pacx_server.pipe import read_exactly, write_all
 from pacx_server.rendering import to_display
 from pacx_server.schemas import ImageFacts, WarningNote
 
@@ -59,6 +60,7 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     spec: PreprocessingSpec
+    size_bytes: int
     picture: bool
     study: bool = False
 
@@ -91,10 +93,12 @@ def serve(connection: Connection, confinement: Confinement) -> None:
     while True:
         try:
             job = Job.model_validate_json(connection.recv_bytes())
-            data = connection.recv_bytes()
+            data = bytes(read_exactly(connection, job.size_bytes))
             _allow_cpu(confinement.cpu_s)
-            for part in answer(job, data, confinement):
-                connection.send_bytes(part)
+            reply, *parts = answer(job, data, confinement)
+            connection.send_bytes(reply)
+            for part in parts:
+                write_all(connection, part)
         except (EOFError, BrokenPipeError):
             return
 

@@ -28,6 +28,7 @@ from pacx.errors import InputError, PacxError, PixelDataCorrupt, TooComplex
 from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec
 from pacx_server import decoder
 from pacx_server.decoder import Confinement, Job, Reply
+from pacx_server.pipe import read_exactly, write_all
 from pacx_server.queueing import FairQueue
 from pacx_server.schemas import ImageFacts, WarningNote
 
@@ -80,7 +81,7 @@ class _Worker:
         """Blocking; raises EOFError or OSError if the process dies meanwhile."""
         self.files += 1
         self._connection.send_bytes(job.model_dump_json().encode())
-        self._connection.send_bytes(data)
+        write_all(self._connection, data)
         reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
         if reply.facts is None:
             raise _as_error(reply)
@@ -185,7 +186,7 @@ class DecoderPool:
         Raises:
             InputError: The file cannot be used, takes too long, or crashes the decoder.
         """
-        job = Job(spec=spec, picture=picture, study=study)
+        job = Job(spec=spec, size_bytes=len(data), picture=picture, study=study)
         try:
             return await self._attempt(job, data, key)
         except (EOFError, OSError):
@@ -279,10 +280,10 @@ def _kinds(root: type[InputError]) -> dict[str, type[InputError]]:
 
 def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
     size = job.spec.size
-    pixels = np.frombuffer(connection.recv_bytes(4 * size * size), dtype=np.float32)
+    pixels = np.frombuffer(read_exactly(connection, 4 * size * size), dtype=np.float32)
     picture = None
     if job.picture:
-        raw = connection.recv_bytes(facts.rows * facts.columns)
+        raw = read_exactly(connection, facts.rows * facts.columns)
         picture = np.frombuffer(raw, dtype=np.uint8).reshape(facts.rows, facts.columns)
     geometry = Geometry(facts.rows, facts.columns, size)
     return Decoded(
