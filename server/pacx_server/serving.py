@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pacx.bundle import resolve
 from pacx.engines.replay import replay
 from pacx.errors import DeadlineExceeded, EngineUnavailable, PacxError
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
 from pacx.results import Explanation
+from pacx.signature import require_signature
 from pacx_server.batching import LANES, Answered, Batcher, BatchLimits
 from pacx_server.presence import Presence
 from pacx_server.schemas import ModelIdentity
@@ -178,7 +180,7 @@ async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> 
     """Load, verify and warm up a bundle, off the event loop, and start its batcher.
 
     Raises:
-        BundleError: The bundle is missing, damaged or inconsistent.
+        BundleError: The bundle is missing, damaged or inconsistent, or no trusted key signed it.
         EngineUnavailable: Engine or device are not there, or a graph fails its replay here.
         ExtraMissing: The engine's package is not installed.
     """
@@ -195,6 +197,8 @@ async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> 
 
 
 def _load(source: str, settings: Settings) -> Model:
+    if settings.trusted_keys:
+        require_signature(resolve(source), settings.trusted_keys)
     model = load(
         source,
         engine=settings.engine,

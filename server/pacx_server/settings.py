@@ -69,9 +69,16 @@ class Settings(BaseSettings):
         min_length=1,
         description="Names or folders of bundles, separated by commas; the first is the default.",
     )
-    engine: str = Field("auto", description="`openvino`, `onnxruntime`, or `auto`.")
+    trusted_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Public keys, separated by commas; a bundle must be signed by one of them.",
+    )
+    engine: str = Field("auto", description="`openvino`, `onnxruntime`, `triton`, or `auto`.")
     precision: Precision | None = Field(None, description="None lets the engine choose.")
-    device: str = Field("cpu", description="Where the engine runs; there is no silent fallback.")
+    device: str = Field(
+        "cpu",
+        description="Where the engine runs, or Triton's address; there is no silent fallback.",
+    )
     engine_threads: int | None = Field(None, ge=1, description="None leaves it to the engine.")
 
     max_file_bytes: int = Field(64_000_000, ge=1, description="Largest file.")
@@ -127,7 +134,7 @@ class Settings(BaseSettings):
         "auto", description="`auto` writes JSON unless standard error is a terminal."
     )
 
-    @field_validator("bundles", "cors_origins", mode="before")
+    @field_validator("bundles", "trusted_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
