@@ -35,8 +35,10 @@ class Retention(BaseModel):
 
     split: Split
     films: int
-    embedding_cka: float = Field(description="Linear CKA of the CLS embeddings, before and after.")
-    token_cka: float = Field(description="The same of the mean patch tokens.")
+    embedding_cka: float | None = Field(
+        description="Linear CKA of the CLS embeddings before and after; null for a single film."
+    )
+    token_cka: float | None = Field(description="The same of the mean patch tokens.")
     embedding_cosine: float = Field(description="Mean cosine of a film's two embeddings.")
     reconstruction_before: float | None = Field(
         None, description="Stage 1's loss with its own encoder; null without its decoder."
@@ -46,7 +48,7 @@ class Retention(BaseModel):
     )
 
 
-def linear_cka(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+def linear_cka(first: NDArray[np.floating], second: NDArray[np.floating]) -> float | None:
     """Linear centred kernel alignment (Kornblith et al. 2019, equation 4).
 
     Args:
@@ -54,12 +56,12 @@ def linear_cka(first: NDArray[np.floating], second: NDArray[np.floating]) -> flo
         second: ``[N, E]``, of the same films.
 
     Returns:
-        1 where the two differ by a rotation and a scale only; NaN where one is constant.
+        1 where the two differ by a rotation and a scale only; None where one is constant.
     """
     one, two = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (first, second))
     shared = np.linalg.norm(one.T @ two) ** 2
     own = np.linalg.norm(one.T @ one) * np.linalg.norm(two.T @ two)
-    return float(shared / own) if own > 0 else float("nan")
+    return float(shared / own) if own > 0 else None
 
 
 @torch.inference_mode()
@@ -115,10 +117,13 @@ def _reconstruction(run: RunDirectory, encoder: VisionTransformer, films: Tensor
     own = {key.removeprefix("model."): value for key, value in snapshot.module.items()}
     own |= {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
     load_strictly(model, own)
-    noise = torch.rand(len(films), encoder.config.patches, generator=torch.manual_seed(0))
+    noise = torch.rand(
+        len(films), encoder.config.patches, generator=torch.Generator().manual_seed(0)
+    )
+    options = {"mask_ratio": recipe.mask_ratio, "norm_pix_loss": recipe.norm_pix_loss}
     device, losses = encoder.cls_token.device, []
     model = model.to(device)
     for batch, drawn in zip(torch.split(films, BATCH), torch.split(noise, BATCH), strict=True):
-        answer = model(batch.to(device), drawn.to(device), mask_ratio=recipe.mask_ratio)
+        answer = model(batch.to(device), drawn.to(device), **options)
         losses.append(answer.loss * len(batch))
     return float(torch.stack(losses).sum() / len(films))
