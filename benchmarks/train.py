@@ -46,6 +46,7 @@ from pacx_training.teachers.net1d import Net1D
 from pacx_training.teachers.signals import Signals
 
 FILM_PX = 512
+LABS_BATCH = 256
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 Clock = Callable[[], float]
@@ -150,15 +151,15 @@ def distilling(architecture: str, batch_size: int, split: SymileSplit) -> Contes
     )
 
 
-def teaching_labs(split: SymileSplit) -> Contest:
-    """The laboratory teacher, which is too small to gain from bf16."""
-    source = LabsSource(split)
+def teaching_labs() -> Contest:
+    """The laboratory teacher in the paper's batches; it is too small to gain from bf16."""
+    source = LabsSource(pairs(np.broadcast_to(np.float32(0), (3 * LABS_BATCH, 3, 320, 320))))
     return Contest(
         name="labs",
         module=lambda: LabsStep(LaboratoryTeacher(LaboratoryTeacherConfig()), 0.15),
         source=source,
         plain_source=source,
-        batch_size=len(split),
+        batch_size=LABS_BATCH,
         precision="fp32",
     )
 
@@ -250,15 +251,21 @@ def write_films(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def paired(folder: Path, count: int) -> SymileSplit:
-    """Random pairs in Symile's layout; films are mapped from the disk as the real ones are."""
-    generator = np.random.default_rng(1)
-    films = generator.standard_normal((count, 3, 320, 320), dtype=np.float32)
-    np.save(folder / "films.npy", films)
+def mapped_films(folder: Path, count: int) -> NDArray[np.float32]:
+    """Random films in Symile's shape, mapped from the disk as the real ones are."""
+    path = folder / "films.npy"
+    np.save(path, np.random.default_rng(1).standard_normal((count, 3, 320, 320), np.float32))
+    films: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return films
+
+
+def pairs(films: NDArray[np.float32]) -> SymileSplit:
+    """Films ``[n, 3, 320, 320]`` with random laboratory values."""
+    count, generator = len(films), np.random.default_rng(4)
     return SymileSplit(
         name="train",
-        films=np.load(folder / "films.npy", mmap_mode="r"),
-        ecgs=np.zeros((count, 1, 5000, 12), np.float32),
+        films=films,
+        ecgs=np.broadcast_to(np.float32(0), (count, 1, 5000, 12)),
         percentiles=generator.random((count, 50), dtype=np.float32),
         observed=generator.random((count, 50)) < 0.7,
         admissions=np.arange(count),
@@ -270,10 +277,10 @@ def paired(folder: Path, count: int) -> SymileSplit:
 def contests(options: argparse.Namespace, folder: Path) -> Iterator[Contest]:
     """All kinds of training, ready to run."""
     count = 3 * options.batch
-    split = paired(folder, count)
+    split = pairs(mapped_films(folder, count))
     yield masked_autoencoding(options.architecture, options.batch, write_films(folder, count))
     yield distilling(options.architecture, options.batch, split)
-    yield teaching_labs(split)
+    yield teaching_labs()
     yield teaching_ecg(options.batch, count)
 
 
