@@ -105,8 +105,9 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
         pictures: By kind, each float32 ``[N, S, S]`` in [0, 1].
 
     Raises:
-        BundleError: A graph differs by more than the tolerance, could not be run, or no engine
-            is installed that computes in float32.
+        BundleError: A graph differs by more than the tolerance, or no engine is installed that
+            computes in float32.
+        EngineError: An engine could not run a graph.
     """
     everything = np.concatenate(list(pictures.values()))
     wanted = {graph.name: _torch_outputs(bundle, graph, everything) for graph in graphs}
