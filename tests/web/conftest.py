@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import Serving
 from tests.server.tiny_bundle import make_bundle
@@ -18,6 +18,7 @@ from tests.web.viewer import KEY, Viewer
 from tests.web.wiretap import Wiretap
 
 WIDTH, HEIGHT = 1280, 800
+PATIENCE_MS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         missing = "chromium is not installed (apt-get install chromium)"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # A sandbox needs privileges that containers and CI machines do not give.
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -38,7 +40,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """An empty tab whose page must run without an uncaught error or a breach of the CSP."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     # Someone must listen from the start, or a chooser that opens at once is missed.
     tab.on("filechooser", lambda _: None)

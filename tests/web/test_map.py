@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,22 @@ def test_a_map_explains_one_finding_or_one_against_another(viewer: Viewer, film:
     pictures.append(viewer.film_pixels())
     assert np.abs(pictures[0] - pictures[1]).max() > 10
     assert np.abs(pictures[1] - pictures[2]).max() > 10
+
+
+def test_a_signed_map_is_blue_against_and_orange_for(viewer: Viewer, film: Path) -> None:
+    viewer.open(film)
+    answer = json.loads(viewer.ask_server("explanations", film))
+    answer |= {"method": "relevance", "signed": True, "grid": [[-1.0, -1.0, 0.0, 0.5, 0.5]] * 5}
+    viewer.page.route("**/explanations?*relevance*", lambda route: route.fulfill(json=answer))
+    viewer.at("method").select_option("relevance")
+    viewer.set_opacity(100)
+    blacken(viewer)
+    line = viewer.film_pixels()[300]
+    against, neither, in_favour = line[10], line[len(line) // 2], line[-10]
+    assert against[2] > 200 > against[0], "blue at full strength"
+    assert in_favour[0] == pytest.approx(127, abs=4), "orange at half strength"
+    assert in_favour[0] > in_favour[2]
+    assert neither.max() < 4
 
 
 def test_a_jpeg_2000_film_of_a_hospital(viewer: Viewer, data_dir: Path, tmp_path: Path) -> None:
