@@ -17,92 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pacx.errors import InputError, PacxError, PixelDataCorrupt, TooComplex
-from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec
+from pacx.errors import PacxError, PixelDataCorrupt, TooComplex
+from pacx.preprocessing import PreprocessingSpec
 from pacx_server import decoder
-from pacx_server.decoder import Confinement, Job, Reply
-from pacx_server.pipe import read_exactly, write_all
+from pacx_server.decoder import Confinement, Job
 from pacx_server.queueing import FairQueue
-from pacx_server.schemas import ImageFacts, WarningNote
+from pacx_server.worker import Decoded, Worker
 
 Result = TypeVar("Result")
 
-LARGEST_REPLY_BYTES = 2**20
-STOP_TIMEOUT_S = 2.0
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own, and Python makes a private folder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Decoded:
-    """One decoded file.
-
-    Attributes:
-        input: What the model gets.
-        picture: uint8 ``[rows, columns]`` for display, where it was asked for.
-        facts: What is known about the image.
-        warnings: What a reader should know about it.
-        decode_s: Inside the process.
-        study_sha256: Hash of the study's identifier, where it was asked for and there is one.
-    """
-
-    input: ModelInput
-    picture: NDArray[np.uint8] | None
-    facts: ImageFacts
-    warnings: tuple[WarningNote, ...]
-    decode_s: float
-    study_sha256: str | None
-
-
-class _Worker:
-    """One process and the pipe to it; used by one thread at a time."""
-
-    def __init__(self, confinement: Confinement) -> None:
-        context = multiprocessing.get_context("forkserver")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=decoder.serve, args=(theirs, confinement), name="pacx-decoder", daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self.files = 0
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    def ask(self, job: Job, data: bytes) -> Decoded:
-        """Blocking; raises EOFError or OSError if the process dies meanwhile."""
-        self.files += 1
-        self._connection.send_bytes(job.model_dump_json().encode())
-        write_all(self._connection, data)
-        reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
-        if reply.facts is None:
-            raise _as_error(reply)
-        return _receive(self._connection, job, reply, reply.facts)
-
-    def kill(self) -> None:
-        """End the process now; a thread in ``ask`` sees the end of its pipe."""
-        self._process.kill()
-
-    def bury(self) -> int | None:
-        """Free what is left of the process; returns its exit code."""
-        self._process.kill()
-        self._process.join(STOP_TIMEOUT_S)
-        self._connection.close()
-        return self._process.exitcode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Claim:
     key: str
-    future: asyncio.Future[_Worker]
+    future: asyncio.Future[Worker]
     size_bytes: int = 0
 
 
@@ -132,8 +66,8 @@ class DecoderPool:
         self._deadline_s = deadline_s
         self._recycle_after = recycle_after
         self._on_replacement = on_replacement
-        self._idle: list[_Worker] = []
-        self._all: set[_Worker] = set()
+        self._idle: list[Worker] = []
+        self._all: set[Worker] = set()
         self._claims: FairQueue[_Claim] = FairQueue()
         self._threads = ThreadPoolExecutor(workers + 1, thread_name_prefix="decoding")
         self._chores: set[asyncio.Task[None]] = set()
@@ -218,7 +152,7 @@ class DecoderPool:
         finally:
             self._give_back(worker, reason)
 
-    async def _claim(self, key: str) -> _Worker:
+    async def _claim(self, key: str) -> Worker:
         if self._idle:
             return self._idle.pop()
         claim = _Claim(key, asyncio.get_running_loop().create_future())
@@ -232,7 +166,7 @@ class DecoderPool:
         finally:
             self._claims.discard(claim)
 
-    def _give_back(self, worker: _Worker, reason: str) -> None:
+    def _give_back(self, worker: Worker, reason: str) -> None:
         if reason:
             worker.kill()
             self._on_replacement(reason)
@@ -244,7 +178,7 @@ class DecoderPool:
         else:
             self._lend(worker)
 
-    def _lend(self, worker: _Worker) -> None:
+    def _lend(self, worker: Worker) -> None:
         while self._claims:
             future = self._claims.pop().future
             if not future.done():
@@ -252,48 +186,17 @@ class DecoderPool:
                 return
         self._idle.append(worker)
 
-    async def _replace(self, worker: _Worker) -> None:
+    async def _replace(self, worker: Worker) -> None:
         await self._in_thread(worker.bury)
         await self._hire()
 
     async def _hire(self) -> None:
-        worker = await self._in_thread(lambda: _Worker(self._confinement))
+        worker = await self._in_thread(lambda: Worker(self._confinement))
         self._all.add(worker)
         self._lend(worker)
 
     async def _in_thread(self, function: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
-
-
-def _as_error(reply: Reply) -> PacxError:
-    if reply.failure is None:
-        return PixelDataCorrupt("The decoder gave no answer.")
-    return _kinds(InputError).get(reply.failure.code, PixelDataCorrupt)(reply.failure.detail)
-
-
-def _kinds(root: type[InputError]) -> dict[str, type[InputError]]:
-    kinds = {root.code: root}
-    for child in root.__subclasses__():
-        kinds |= _kinds(child)
-    return kinds
-
-
-def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
-    size = job.spec.size
-    pixels = np.frombuffer(read_exactly(connection, 4 * size * size), dtype=np.float32)
-    picture = None
-    if job.picture:
-        raw = read_exactly(connection, facts.rows * facts.columns)
-        picture = np.frombuffer(raw, dtype=np.uint8).reshape(facts.rows, facts.columns)
-    geometry = Geometry(facts.rows, facts.columns, size)
-    return Decoded(
-        input=ModelInput(pixels.reshape(size, size), geometry),
-        picture=picture,
-        facts=facts,
-        warnings=reply.warnings,
-        decode_s=reply.decode_s,
-        study_sha256=reply.study_sha256,
-    )
 
 
 def _start_forkserver() -> None:

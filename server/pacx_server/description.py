@@ -15,6 +15,7 @@ from pacx.model import Model
 from pacx.preprocessing import Geometry
 from pacx.results import Prediction, Quality
 from pacx_server.examination import Examination
+from pacx_server.protocol_schemas import InstancePrediction
 from pacx_server.schemas import (
     AnatomyAnswer,
     Attention,
@@ -22,7 +23,6 @@ from pacx_server.schemas import (
     FindingAnswer,
     Focus,
     Include,
-    InstancePrediction,
     Points,
     QualityAnswer,
     RatioLines,

@@ -11,10 +11,11 @@ from pacx.errors import DeadlineExceeded
 from pacx.model import Outputs
 from pacx_server.audit import AuditLog
 from pacx_server.context import RequestContext
-from pacx_server.decoding import Decoded, DecoderPool
+from pacx_server.decoding import DecoderPool
 from pacx_server.schemas import Timing
 from pacx_server.serving import ServedModel
 from pacx_server.telemetry import Telemetry
+from pacx_server.worker import Decoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from pacx_server.schemas import PredictionRequest, Problem
+from pacx_server.protocol_schemas import PredictionRequest
+from pacx_server.schemas import (
+    Problem,
+)
 from pacx_server.tensors import InferRequest
 
 _REFERENCE = "#/components/schemas/{model}"

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pacx.manifest import Group
 from pacx.radiograph import Source
 from pacx.results import ExplanationMethod
-from pacx_server.base64_text import Base64Bytes
 
 Pooling = Literal["cls", "mean", "tokens"]
 Space = Literal["encoder"]
@@ -253,98 +252,3 @@ class Information(Schema):
     models: list[ModelIdentity]
     limits: Limits
     notice: str = "Research use only, not for clinical use."
-
-
-class ServerMetadata(Schema):
-    """Open Inference Protocol V2: the server."""
-
-    name: Literal["pacx"] = "pacx"
-    version: str
-    extensions: list[str] = ["binary_tensor_data"]
-
-
-class ServerLive(Schema):
-    """Open Inference Protocol V2: the process answers."""
-
-    live: bool = True
-
-
-class ServerReady(Schema):
-    """Open Inference Protocol V2: requests are answered."""
-
-    ready: bool = True
-
-
-class TensorMetadata(Schema):
-    """Open Inference Protocol V2: one input or output."""
-
-    name: str
-    datatype: Literal["BYTES", "FP32"]
-    shape: list[int] = Field(description="-1 for the number of images.")
-
-
-class ModelMetadata(Schema):
-    """Open Inference Protocol V2: a model."""
-
-    name: str
-    versions: list[str]
-    platform: str = "pacx_bundle"
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-class ModelList(Schema):
-    """KServe V1: the models."""
-
-    models: list[str]
-
-
-class ModelStatus(Schema):
-    """KServe V1: a model."""
-
-    name: str
-    ready: bool = True
-
-
-class EncodedFile(BaseModel):
-    """A file as base64."""
-
-    b64: Base64Bytes
-
-
-class ImageInstance(BaseModel):
-    """KServe V1: one radiograph under a name."""
-
-    image: EncodedFile
-
-
-class Parameters(BaseModel):
-    """KServe V1 and Vertex AI: what else is wanted."""
-
-    include: tuple[Include, ...] = ()
-
-
-class PredictionRequest(BaseModel):
-    """KServe V1 and Vertex AI: radiographs."""
-
-    instances: list[EncodedFile | ImageInstance] = Field(min_length=1)
-    parameters: Parameters = Parameters()
-
-
-class InstancePrediction(Schema):
-    """KServe V1 and Vertex AI: what a model says about one radiograph."""
-
-    image: ImageFacts
-    findings: list[FindingAnswer]
-    anatomy: AnatomyAnswer | None
-    quality: QualityAnswer | None
-    embedding: Vector | None
-    attention: Attention | None
-    warnings: list[WarningNote]
-
-
-class PredictionResponse(Schema):
-    """KServe V1 and Vertex AI: in the order of the instances."""
-
-    predictions: list[InstancePrediction]
-    model: ModelIdentity

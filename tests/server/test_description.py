@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pacx.model import Model, load
 from pacx.preprocessing import Geometry, ModelInput
-from pacx_server.decoding import Decoded
 from pacx_server.description import describe_examination
 from pacx_server.examination import Examination
-from pacx_server.schemas import ImageFacts, Include, InstancePrediction
+from pacx_server.protocol_schemas import InstancePrediction
+from pacx_server.schemas import ImageFacts, Include
+from pacx_server.worker import Decoded
 from pacx_training.cohorts.phantom import phantom_of
 from pacx_training.cohorts.thorax import Thorax
 

@@ -18,15 +18,15 @@ from pacx.findings import read_findings
 from pacx.model import Model, Outputs
 from pacx_server.callers import MAY_PREDICT, PredictCaller, TheService
 from pacx_server.intake import Visit, all_usable, receive_message
-from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, Responses, problems
-from pacx_server.routes.health import check_ready
-from pacx_server.schemas import (
+from pacx_server.protocol_schemas import (
     ModelMetadata,
     ServerLive,
     ServerMetadata,
     ServerReady,
     TensorMetadata,
 )
+from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, Responses, problems
+from pacx_server.routes.health import check_ready
 from pacx_server.security import Principal
 from pacx_server.service import Service
 from pacx_server.serving import ServedModel

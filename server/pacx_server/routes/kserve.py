@@ -14,14 +14,14 @@ from pacx.errors import MalformedRequest
 from pacx_server.callers import MAY_PREDICT, PredictCaller, TheService
 from pacx_server.description import describe_examination
 from pacx_server.intake import Outcome, Visit, all_usable, receive_message
-from pacx_server.routes.declarations import UPLOAD_STATUSES, problems
-from pacx_server.schemas import (
+from pacx_server.protocol_schemas import (
     ImageInstance,
     ModelList,
     ModelStatus,
     PredictionRequest,
     PredictionResponse,
 )
+from pacx_server.routes.declarations import UPLOAD_STATUSES, problems
 from pacx_server.security import Principal
 from pacx_server.service import Service
 

@@ -1,0 +1,112 @@
+"""One decoding process as the server sees it: a pipe that may end at any moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.errors import InputError, PacxError, PixelDataCorrupt
+from pacx.preprocessing import Geometry, ModelInput
+from pacx_server import decoder
+from pacx_server.decoder import Confinement, Job, Reply
+from pacx_server.pipe import read_exactly, write_all
+from pacx_server.schemas import ImageFacts, WarningNote
+
+LARGEST_REPLY_BYTES = 2**20
+STOP_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """One decoded file.
+
+    Attributes:
+        input: What the model gets.
+        picture: uint8 ``[rows, columns]`` for display, where it was asked for.
+        facts: What is known about the image.
+        warnings: What a reader should know about it.
+        decode_s: Inside the process.
+        study_sha256: Hash of the study's identifier, where it was asked for and there is one.
+    """
+
+    input: ModelInput
+    picture: NDArray[np.uint8] | None
+    facts: ImageFacts
+    warnings: tuple[WarningNote, ...]
+    decode_s: float
+    study_sha256: str | None
+
+
+class Worker:
+    """One process and the pipe to it; used by one thread at a time."""
+
+    def __init__(self, confinement: Confinement) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=decoder.serve, args=(theirs, confinement), name="pacx-decoder", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.files = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process."""
+        return self._process.pid
+
+    def ask(self, job: Job, data: bytes) -> Decoded:
+        """Blocking; raises EOFError or OSError if the process dies meanwhile."""
+        self.files += 1
+        self._connection.send_bytes(job.model_dump_json().encode())
+        write_all(self._connection, data)
+        reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
+        if reply.facts is None:
+            raise _as_error(reply)
+        return _receive(self._connection, job, reply, reply.facts)
+
+    def kill(self) -> None:
+        """End the process now; a thread in ``ask`` sees the end of its pipe."""
+        self._process.kill()
+
+    def bury(self) -> int | None:
+        """Free what is left of the process; returns its exit code."""
+        self._process.kill()
+        self._process.join(STOP_TIMEOUT_S)
+        self._connection.close()
+        return self._process.exitcode
+
+
+def _as_error(reply: Reply) -> PacxError:
+    if reply.failure is None:
+        return PixelDataCorrupt("The decoder gave no answer.")
+    return _kinds(InputError).get(reply.failure.code, PixelDataCorrupt)(reply.failure.detail)
+
+
+def _kinds(root: type[InputError]) -> dict[str, type[InputError]]:
+    kinds = {root.code: root}
+    for child in root.__subclasses__():
+        kinds |= _kinds(child)
+    return kinds
+
+
+def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
+    size = job.spec.size
+    pixels = np.frombuffer(read_exactly(connection, 4 * size * size), dtype=np.float32)
+    picture = None
+    if job.picture:
+        raw = read_exactly(connection, facts.rows * facts.columns)
+        picture = np.frombuffer(raw, dtype=np.uint8).reshape(facts.rows, facts.columns)
+    geometry = Geometry(facts.rows, facts.columns, size)
+    return Decoded(
+        input=ModelInput(pixels.reshape(size, size), geometry),
+        picture=picture,
+        facts=facts,
+        warnings=reply.warnings,
+        decode_s=reply.decode_s,
+        study_sha256=reply.study_sha256,
+    )
