@@ -148,10 +148,13 @@ def report(rounds: list[Round], title: str) -> str:
     wall = statistics.median(entry.served_per_s / entry.engine_per_s for entry in rounds)
     cpu = statistics.median(entry.engine_cpu_ms / entry.served_cpu_ms for entry in rounds)
     overhead = min(entry.served_ms for entry in rounds) - min(entry.engine_ms for entry in rounds)
+    wait = f"{overhead:.1f} ms" if overhead > 0 else "a time that is lost in the noise"
     lines += [
         "",
         f"Median ratio of the throughputs {wall:.2f}, of the processor times {cpu:.2f}. One caller "
-        f"alone waits {overhead:.1f} ms longer than for the bare engine (best rounds of both).",
+        f"alone waits {wait} longer than for the bare engine (best rounds of both).",
+        "Where the load average is above the number of cores, other programs ran too, and only",
+        "processor times mean something.",
         "",
     ]
     return "\n".join(lines)
