@@ -28,12 +28,10 @@ from pacx_training.segmentation import (
 )
 from pacx_training.token_cache import TokenCache, cache_tokens, views
 
-_LIMITATIONS = (
-    "Heart and lungs were outlined by eye on 110 NIH films, not by radiologists; the outlines "
-    "themselves reached a Dice of 0.918 (heart) and 0.963 (lungs) against expert masks.",
+_LIMITATION = (
+    "Heart and lungs were outlined by eye on {films} NIH films, not by radiologists; drawn the "
+    "same way, films with expert masks reached a Dice of 0.918 (heart) and 0.963 (lungs)."
 )
-
-
 FIRST_PHANTOM = 1000
 """Seed of the first phantom; tests and reference vectors use smaller ones."""
 
@@ -110,7 +108,7 @@ def _tokens(
     phantoms = outlines.phantom_films(range(FIRST_PHANTOM, FIRST_PHANTOM + recipe.phantoms))
     shown = views(films, phantoms, recipe.views, recipe.seed)
     encoder = source.load_encoder().to(default_device())
-    tokens = cache_tokens(encoder, shown, config, len(films))
+    tokens = cache_tokens(encoder, shown, config)
     if path is not None:
         tokens.save(path, key)
     return tokens
@@ -145,5 +143,6 @@ def _record(
     source: Source,
 ) -> None:
     step = f"pacx train anatomy --recipe {recipe_name}"
-    run.save_provenance(extended(run.load_provenance(), step, (source,), _LIMITATIONS))
+    limitation = _LIMITATION.format(films=source.films)
+    run.save_provenance(extended(run.load_provenance(), step, (source,), (limitation,)))
     save_section(run.recipe, "anatomy", recipe)

@@ -33,18 +33,16 @@ View = tuple[int, OutlinedFilm]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TokenCache:
-    """Views of films as a decoder sees them.
+    """Views of films as a decoder sees them; the first are the films themselves, unchanged.
 
     Attributes:
         film: int ``[V]``, which film a view shows, or ``PHANTOM``.
-        original: bool ``[V]``, whether the view is the film itself, unchanged.
         tokens: float16 ``[V, T, D]``.
         detail: float16 ``[V, 1, 2 side, 2 side]``, see :func:`film_detail`.
         masks: uint8 ``[V, 3, side, side]``, share of a pixel times 255.
     """
 
     film: NDArray[np.int64]
-    original: NDArray[np.bool_]
     tokens: Tensor
     detail: Tensor
     masks: Tensor
@@ -53,7 +51,6 @@ class TokenCache:
         """Write all views to one file; ``key`` says what they were made from."""
         tensors = {
             "film": torch.from_numpy(self.film),
-            "original": torch.from_numpy(self.original),
             "tokens": self.tokens,
             "detail": self.detail,
             "masks": self.masks,
@@ -78,7 +75,6 @@ class TokenCache:
             raise CheckpointError(f"{path.name} was made with another encoder or recipe.")
         return cls(
             film=tensors["film"].numpy(),
-            original=tensors["original"].numpy(),
             tokens=tensors["tokens"],
             detail=tensors["detail"],
             masks=tensors["masks"],
@@ -101,9 +97,9 @@ def views(
 
 
 def cache_tokens(
-    encoder: VisionTransformer, shown: Iterator[View], config: AnatomyConfig, films: int
+    encoder: VisionTransformer, shown: Iterator[View], config: AnatomyConfig
 ) -> TokenCache:
-    """Encode views; the first ``films`` of them are the films themselves."""
+    """Encode views, in order."""
     index: list[int] = []
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     while batch := list(islice(shown, BATCH)):
@@ -112,7 +108,6 @@ def cache_tokens(
     tokens, detail, masks = (torch.cat(part) for part in zip(*parts, strict=True))
     return TokenCache(
         film=np.array(index),
-        original=np.arange(len(index)) < films,
         tokens=tokens,
         detail=detail,
         masks=masks,
