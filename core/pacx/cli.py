@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-import click
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from pacx.errors import PacxError
+
+# Typer stands on click, or on a copy of its own, whose classes are others: neither is named here.
+Context: TypeAlias = Any
+Command: TypeAlias = Any
 
 ENTRY_POINT_GROUP = "pacx.commands"
 SUMMARIES = {
@@ -40,20 +43,20 @@ SUMMARIES = {
 class FloorGroup(TyperGroup):
     """A group whose commands live behind entry points and are loaded when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
         """Names of all commands, in the order of ``SUMMARIES``, then any others."""
         found = {point.name for point in _points()}
         return [name for name in SUMMARIES if name in found] + sorted(found - SUMMARIES.keys())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Context, cmd_name: str) -> Command:
         """A placeholder with the command's summary; loading is left to ``resolve_command``."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        return click.Command(cmd_name, help=SUMMARIES.get(cmd_name, ""))
+        return TyperCommand(cmd_name, help=SUMMARIES.get(cmd_name, ""))
 
     def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command, list[str]]:
         """Find the command that was called, and import its floor."""
         name, command, rest = super().resolve_command(ctx, args)
         for point in _points():
@@ -99,7 +102,7 @@ def _points() -> list[EntryPoint]:
     return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
 
 
-def _load(point: EntryPoint) -> click.Command:
+def _load(point: EntryPoint) -> Command:
     target: Any = point.load()
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)

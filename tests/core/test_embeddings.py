@@ -43,7 +43,7 @@ def test_tables_of_two_models_are_not_mixed(field: str) -> None:
 
 def test_an_array_without_its_origin_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "bare.npy", np.zeros((1, 5), dtype=np.float32))
-    with pytest.raises(MalformedRequest, match="npy.json"):
+    with pytest.raises(MalformedRequest, match=r"npy\.json"):
         read(tmp_path / "bare.npy")
 
 
