@@ -42,7 +42,7 @@ CONTRASTS = """() => {
   return found;
 }"""
 
-SMALL = """(least) => [...document.querySelectorAll("button, select, input, summary, a")]
+SMALL = """(least) => [...document.querySelectorAll("button, select, input, a")]
   .filter((node) => node.checkVisibility() && !node.matches(".unseen, .skip"))
   .map((node) => [node, (node.closest("label") ?? node).getBoundingClientRect()])
   .filter(([, box]) => box.width < least || box.height < least)
