@@ -83,12 +83,16 @@ def welcome() -> Iterator[Probe]:
     """What must be read although it is unusual."""
     pixels = chest_pixels().astype(np.uint16)
     for syntax in (uid.DeflatedExplicitVRLittleEndian, uid.ExplicitVRBigEndian, *ENCODERS):
-        yield Probe(18, uid.UID(syntax).name, "200", upload(partial(encoded, pixels, syntax)))
+        row = 14 if syntax == uid.DeflatedExplicitVRLittleEndian else 18
+        yield Probe(row, uid.UID(syntax).name, "200", upload(partial(encoded, pixels, syntax)))
     yield Probe(22, "PNG", "200", upload(picture_file))
     yield Probe(
         29, "MONOCHROME1", "200", upload(lambda: film(PhotometricInterpretation="MONOCHROME1"))
     )
     yield Probe(32, "window of 0", "200", upload(lambda: film(WindowWidth=0)))
+    yield Probe(30, "10 bits, high bit 11", "200", upload(shifted))
+    yield Probe(33, "padding", "200", upload(lambda: film(PixelPaddingValue=0)))
+    yield Probe(35, "oblong pixels", "200", upload(lambda: film(PixelSpacing=[0.4, 0.8])))
     yield Probe(36, "a path as identifier", "200", upload(lambda: film(StudyID="../../etc/x")))
     yield Probe(37, "a name of 60 kB", "200", upload(lambda: film(PatientName="A" * 60_000)))
 
@@ -96,6 +100,11 @@ def welcome() -> Iterator[Probe]:
 def film(**elements: object) -> bytes:
     """A phantom with other elements."""
     return dicom_bytes(chest_pixels(), **elements)
+
+
+def shifted() -> bytes:
+    """A phantom whose stored bits do not begin at the lowest one."""
+    return dicom_file(chest_pixels() >> np.uint16(2), bits_stored=10, high_bit=11)
 
 
 def encoded(pixels: np.typing.NDArray[np.uint16], syntax: uid.UID) -> bytes:
