@@ -19,7 +19,7 @@ LEAST_STEP = 0.02
 """Least distance, right lung to heart to left lung and lungs to heart, in picture sides."""
 LEAST_PIECE = 0.75
 """Least share of a structure's pixels that its largest piece holds."""
-RATIOS = (0.25, 0.90)
+RATIOS = (0.25, 0.95)
 """Cardiothoracic ratios that are believed; 110 outlined films had 0.35-0.89."""
 
 _NOT_SEEN = (
