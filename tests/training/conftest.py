@@ -9,6 +9,7 @@ import pytest
 from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 from pacx_training.encoder import EncoderConfig
 
+
 @pytest.fixture
 def tiny() -> EncoderConfig:
     """An encoder that is quick on any machine: 16 patches of 8 pixels, two blocks."""

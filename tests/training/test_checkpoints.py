@@ -9,6 +9,9 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
 from pacx.errors import CheckpointError
 from pacx_training.checkpoints import (
     import_dinov2,
@@ -19,8 +22,6 @@ from pacx_training.checkpoints import (
 )
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.positions import resize_positions
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 WIDTH, BLOCKS, PATCH, GRID = 64, 2, 14, 5
 

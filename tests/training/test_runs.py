@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
+
 from pacx.errors import CheckpointError
 from pacx.manifest import FindingSpec, HeadSpec, Provenance
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.runs import Environment, LinearHead, RunDirectory
-from safetensors.numpy import load_file
 
 
 def _head(name: str, *labels: str) -> LinearHead:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pacx.radiograph import Radiograph
 from pacx_training.cohorts.phantom import Phantom, phantom_of, phantom_radiograph
 from pacx_training.cohorts.thorax import Thorax, inner_half_width
