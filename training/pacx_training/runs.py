@@ -27,11 +27,11 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from pacx.errors import CheckpointError
-from pacx.manifest import HeadSpec, Provenance
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors.numpy import load_file, save
 
+from pacx.errors import CheckpointError
+from pacx.manifest import HeadSpec, Provenance
 from pacx_training.atomic import write_atomically
 from pacx_training.checkpoints import load_strictly, read_tensors
 from pacx_training.encoder import EncoderConfig, VisionTransformer
