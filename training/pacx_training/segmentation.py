@@ -88,7 +88,7 @@ def film_detail(pixel_values: Tensor, side: int) -> Tensor:
 class FittingRecipe(RecipeSection):
     """How a decoder is fitted."""
 
-    steps: int = Field(800, ge=1)
+    steps: int = Field(2000, ge=1)
     batch: int = Field(16, ge=1)
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
