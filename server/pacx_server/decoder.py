@@ -25,7 +25,9 @@ from pacx.errors import MalformedImage, PacxError, TooComplex
 from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import ReadingLimits, ReadingOptions, read
-from pacx_server.pipe import read_exactly, write_all
+from pacx.reading.content import Content
+from pacx_server.inbox import Inbox
+from pacx_server.pipe import write_all
 from pacx_server.rendering import to_display
 from pacx_server.schemas import ImageFacts, WarningNote
 
@@ -87,13 +89,13 @@ def scrubbed_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k in KEPT_VARIABLES} | ONE_THREAD
 
 
-def serve(connection: Connection, confinement: Confinement) -> None:
+def serve(connection: Connection, inbox: Inbox, confinement: Confinement) -> None:
     """Decode one file after the other until the other end closes."""
     _confine(confinement)
     while True:
         try:
             job = Job.model_validate_json(connection.recv_bytes())
-            data = bytes(read_exactly(connection, job.size_bytes))
+            data = inbox.look(job.size_bytes)
             _allow_cpu(confinement.cpu_s)
             reply, *parts = answer(job, data, confinement)
             connection.send_bytes(reply)
@@ -103,7 +105,7 @@ def serve(connection: Connection, confinement: Confinement) -> None:
             return
 
 
-def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memoryview]:
+def answer(job: Job, data: Content, confinement: Confinement) -> list[bytes | memoryview]:
     """Decode one file: the reply as JSON, then pixels unless it failed."""
     started = time.perf_counter()
     try:
@@ -119,7 +121,7 @@ def answer(job: Job, data: bytes, confinement: Confinement) -> list[bytes | memo
         return _failure(MalformedImage("The decoder cannot make sense of this file."), started)
 
 
-def _study_sha256(data: bytes) -> str | None:
+def _study_sha256(data: Content) -> str | None:
     """Hash of the Study Instance UID (0020,000D), of a file that has been read before."""
     header = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=[_STUDY])
     uid = header.get(_STUDY)

@@ -1,4 +1,4 @@
-"""One decoding process as the server sees it: a pipe that may end at any moment."""
+"""One decoding process: files go in by shared memory, answers come out by a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pacx.errors import InputError, PacxError, PixelDataCorrupt
 from pacx.preprocessing import Geometry, ModelInput
 from pacx_server import decoder
 from pacx_server.decoder import Confinement, Job, Reply
-from pacx_server.pipe import read_exactly, write_all
+from pacx_server.inbox import Inbox
+from pacx_server.pipe import read_exactly
 from pacx_server.schemas import ImageFacts, WarningNote
 
 LARGEST_REPLY_BYTES = 2**20
@@ -42,13 +43,17 @@ class Decoded:
 
 
 class Worker:
-    """One process and the pipe to it; used by one thread at a time."""
+    """One process with its pipe and its memory; used by one thread at a time."""
 
     def __init__(self, confinement: Confinement) -> None:
         context = multiprocessing.get_context("forkserver")
         self._connection, theirs = context.Pipe()
+        self._inbox = Inbox()
         self._process = context.Process(
-            target=decoder.serve, args=(theirs, confinement), name="pacx-decoder", daemon=True
+            target=decoder.serve,
+            args=(theirs, self._inbox, confinement),
+            name="pacx-decoder",
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -62,8 +67,8 @@ class Worker:
     def ask(self, job: Job, data: bytes) -> Decoded:
         """Blocking; raises EOFError or OSError if the process dies meanwhile."""
         self.files += 1
+        self._inbox.put(data)
         self._connection.send_bytes(job.model_dump_json().encode())
-        write_all(self._connection, data)
         reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
         if reply.facts is None:
             raise _as_error(reply)
@@ -78,6 +83,7 @@ class Worker:
         self._process.kill()
         self._process.join(STOP_TIMEOUT_S)
         self._connection.close()
+        self._inbox.close()
         return self._process.exitcode
 
 

@@ -43,6 +43,7 @@ def _tree(root: type[PacxError]) -> Iterator[type[PacxError]]:
         (404, NotFound),
         (405, InvalidInput),
         (408, DeadlinePassed),
+        (409, ServerFault),
         (413, InvalidInput),
         (415, InvalidInput),
         (422, InvalidInput),

@@ -21,9 +21,13 @@ WIDTH, HEIGHT = 1280, 800
 PATIENCE_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless, with a profile of its own; CI must have it."""
+    """Debian's Chromium, headless, with a profile of its own; CI must have it.
+
+    Playwright keeps an event loop running in its thread, so it must end before other modules'
+    tests start loops of their own.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         missing = "chromium is not installed (apt-get install chromium)"

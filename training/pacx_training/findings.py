@@ -51,7 +51,8 @@ def train_findings(
     embeddings = embed_films(model, cohort.paths)
     head, reports = train_heads(cohort, embeddings, recipe)
     run.save_encoder(model)
-    save_novelty(run, fit_novelty(embeddings, cohort.patients))
+    seen = cohort.splits == "train"
+    save_novelty(run, fit_novelty(embeddings[seen], cohort.patients[seen]))
     run.save_heads([head])
     run.save_environment()
     run.save_provenance(

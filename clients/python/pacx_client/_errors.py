@@ -13,7 +13,7 @@
         ├── NotFound            404
         ├── DeadlinePassed      408, 504
         ├── Overloaded          429, 503, after all retries
-        └── ServerFault         any other 5xx
+        └── ServerFault         409 and any other 5xx
             └── NotInstalled    501
 
 What exactly was wrong is told by ``code``, which is stable; ``docs/api.md`` lists all codes.
@@ -124,7 +124,7 @@ class Overloaded(PacxApiError):
 
 
 class ServerFault(PacxApiError):
-    """The server failed; the fault is not in the input."""
+    """The server failed or cannot do it; the fault is not in the input."""
 
 
 class NotInstalled(ServerFault):
@@ -136,6 +136,7 @@ _BY_STATUS: dict[int, type[PacxApiError]] = {
     403: Unauthorized,
     404: NotFound,
     408: DeadlinePassed,
+    409: ServerFault,
     429: Overloaded,
     501: NotInstalled,
     503: Overloaded,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pacx.radiograph import ImageWarning, Radiograph, check_usable, has_contrast
 from pacx.reading import tags
 from pacx.reading.colour import CONVERTED, luminance, palette_luminance
+from pacx.reading.content import Content
 from pacx.reading.decoders import library
 from pacx.reading.gate import read_gate
 from pacx.reading.grey_scale import GreyScale
@@ -35,7 +36,7 @@ _WINDOW_IGNORED = ImageWarning(
 )
 
 
-def read_dicom(content: bytes, limits: ReadingLimits, options: ReadingOptions) -> Radiograph:
+def read_dicom(content: Content, limits: ReadingLimits, options: ReadingOptions) -> Radiograph:
     """Read one single-frame projection radiograph.
 
     Raises:

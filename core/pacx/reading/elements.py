@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pydicom.datadict import dictionary_VR, keyword_dict
 
 from pacx.errors import MalformedImage, TooComplex, TooDeep, Truncated
+from pacx.reading.content import Content
 from pacx.reading.limits import ReadingLimits
 
 PIXEL_DATA = 0x7FE00010
@@ -86,7 +87,7 @@ def plausible_vr(vr: bytes) -> bool:
     return vr in _LONG_VRS or vr in _SHORT_VRS
 
 
-def read_header(content: bytes, at: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
+def read_header(content: Content, at: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
     """Read the tag, VR and length of the element at ``at`` (PS3.5 section 7.1).
 
     An element whose VR is none of the standard's, in a file that should name VRs, is read as
@@ -112,7 +113,7 @@ def read_header(content: bytes, at: int, encoding: Encoding) -> tuple[int, bytes
 
 
 def walk(
-    content: bytes, start: int, encoding: Encoding, wanted: frozenset[int], limits: ReadingLimits
+    content: Content, start: int, encoding: Encoding, wanted: frozenset[int], limits: ReadingLimits
 ) -> DataSet:
     """Find the wanted elements of a data set, up to and including its pixel data.
 
@@ -129,7 +130,7 @@ class _Walk:
     """State of one walk: where it stands, what is open, how much has been seen."""
 
     def __init__(
-        self, content: bytes, encoding: Encoding, wanted: frozenset[int], limits: ReadingLimits
+        self, content: Content, encoding: Encoding, wanted: frozenset[int], limits: ReadingLimits
     ) -> None:
         self._content = content
         self._wanted = wanted

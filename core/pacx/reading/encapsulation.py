@@ -6,13 +6,14 @@ import struct
 from collections.abc import Iterator
 
 from pacx.errors import MultiFrame, PixelDataCorrupt, TooComplex, Truncated
+from pacx.reading.content import Content
 
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _FRAME_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 _MOST_FRAGMENTS = 10_000
 
 
-def codestream(content: bytes, start: int) -> bytes:
+def codestream(content: Content, start: int) -> bytes:
     """Join the fragments of the only frame, whose items begin at ``start``.
 
     The basic offset table is not needed for one frame, but tells of more.
@@ -32,7 +33,7 @@ def codestream(content: bytes, start: int) -> bytes:
     return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
 
-def _items(content: bytes, start: int) -> list[bytes]:
+def _items(content: Content, start: int) -> list[bytes]:
     """Offset table and fragments; at least one entry."""
     items: list[bytes] = []
     for item in _walk(content, start):
@@ -44,7 +45,7 @@ def _items(content: bytes, start: int) -> list[bytes]:
     return items
 
 
-def _walk(content: bytes, at: int) -> Iterator[bytes]:
+def _walk(content: Content, at: int) -> Iterator[bytes]:
     """Yield the items up to the sequence delimiter; encapsulation is always little endian."""
     while True:
         if at + 8 > len(content):

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import dataclass
 
 from pacx.errors import InflatedTooLarge, MalformedImage, NoPixelData, NotAnImage, Truncated
+from pacx.reading.content import Content
 from pacx.reading.elements import DataSet, Encoding, plausible_vr, read_header, walk
 from pacx.reading.limits import ReadingLimits
 from pacx.reading.sniffing import PREAMBLE_BYTES, lacks_preamble
@@ -36,7 +37,7 @@ class Part10:
 
     syntax: TransferSyntax
     encoding: Encoding
-    content: bytes
+    content: Content
     data_set: DataSet
 
     @property
@@ -45,7 +46,7 @@ class Part10:
         return Values(self.content, self.data_set, self.encoding.order)
 
 
-def open_part10(content: bytes, wanted: frozenset[int], limits: ReadingLimits) -> Part10:
+def open_part10(content: Content, wanted: frozenset[int], limits: ReadingLimits) -> Part10:
     """Parse a DICOM file as far as its pixel data.
 
     The file meta group comes first and its transfer syntax is looked up in the allow-list before
@@ -67,7 +68,7 @@ def open_part10(content: bytes, wanted: frozenset[int], limits: ReadingLimits) -
     return Part10(syntax, encoding, content, walk(content, start, encoding, wanted, limits))
 
 
-def _file_meta(content: bytes, limits: ReadingLimits) -> tuple[Values, int]:
+def _file_meta(content: Content, limits: ReadingLimits) -> tuple[Values, int]:
     """Read group 0002, always in explicit VR little endian (PS3.10 section 7.1)."""
     start = 0 if lacks_preamble(content) else PREAMBLE_BYTES
     at = start = start + 4 if content[start : start + 4] == b"DICM" else start
@@ -86,20 +87,20 @@ def _file_meta(content: bytes, limits: ReadingLimits) -> tuple[Values, int]:
     return Values(content, found, "<"), at
 
 
-def _group(content: bytes, at: int) -> int:
+def _group(content: Content, at: int) -> int:
     try:
         return int(struct.unpack_from("<H", content, at)[0])
     except struct.error:
         raise Truncated("The file ends inside its file meta group.") from None
 
 
-def _real_encoding(content: bytes, start: int, syntax: TransferSyntax) -> Encoding:
+def _real_encoding(content: Content, start: int, syntax: TransferSyntax) -> Encoding:
     """Look whether the first element carries a VR; some writers disagree with their own header."""
     implicit = not plausible_vr(content[start + 4 : start + 6])
     return Encoding(implicit=implicit, big_endian=syntax.big_endian)
 
 
-def _inflate(content: bytes, start: int, most: int) -> bytes:
+def _inflate(content: Content, start: int, most: int) -> bytes:
     """Inflate a raw RFC 1951 stream (PS3.5 section A.5) without ever exceeding ``most`` bytes."""
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     pending, parts, total = content[start:], [], 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pacx.errors import MalformedImage, TooLarge
 from pacx.radiograph import Radiograph
+from pacx.reading.content import Content
 from pacx.reading.dicom import read_dicom
 from pacx.reading.failures import reported_as
 from pacx.reading.limits import DEFAULT_LIMITS, DEFAULT_OPTIONS, ReadingLimits, ReadingOptions
@@ -14,7 +15,7 @@ from pacx.reading.sniffing import sniff
 
 
 def read(
-    source: str | Path | bytes,
+    source: str | Path | Content,
     *,
     limits: ReadingLimits = DEFAULT_LIMITS,
     options: ReadingOptions = DEFAULT_OPTIONS,
@@ -25,7 +26,7 @@ def read(
     patient is kept.
 
     Args:
-        source: A path, or the bytes of a file.
+        source: A path, or the bytes of a file, also mapped ones.
         limits: Bounds on what is read.
         options: What is accepted as a chest radiograph.
 
@@ -37,14 +38,14 @@ def read(
         InputError: One of its classes says why the file cannot be read or used.
         OSError: The path cannot be opened.
     """
-    content = source if isinstance(source, bytes) else _load(Path(source), limits)
+    content = _load(Path(source), limits) if isinstance(source, str | Path) else source
     if len(content) > limits.file_bytes:
         raise TooLarge(f"The file has more than {limits.file_bytes} bytes.")
     with reported_as(MalformedImage, "The file cannot be read."):
         name = sniff(content)
         if name == "dicom":
             return read_dicom(content, limits, options)
-        return read_raster(content, name, limits)
+        return read_raster(bytes(content), name, limits)
 
 
 def _load(path: Path, limits: ReadingLimits) -> bytes:

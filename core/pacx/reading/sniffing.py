@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pacx.errors import EmptyBody, NotAnImage
+from pacx.reading.content import Content
 
 Format = Literal["dicom", "png", "jpeg", "tiff"]
 
@@ -18,7 +19,7 @@ _SIGNATURES: tuple[tuple[bytes, Format], ...] = (
 )
 
 
-def sniff(content: bytes) -> Format:
+def sniff(content: Content) -> Format:
     """Name the format of a file.
 
     A DICOM file carries ``DICM`` behind a preamble of 128 bytes (PS3.10 section 7.1). Some
@@ -35,14 +36,14 @@ def sniff(content: bytes) -> Format:
     if content[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM":
         return "dicom"
     for signature, name in _SIGNATURES:
-        if content.startswith(signature):
+        if content[: len(signature)] == signature:
             return name
     if lacks_preamble(content):
         return "dicom"
     raise NotAnImage("Only DICOM, PNG, JPEG and 16-bit grey TIFF files are read.")
 
 
-def lacks_preamble(content: bytes) -> bool:
+def lacks_preamble(content: Content) -> bool:
     """Whether the file begins at once with ``DICM`` or with a file meta element.
 
     A file meta element is in explicit VR little endian, so two capital letters name its VR.

@@ -9,6 +9,7 @@ import numpy as np
 from pacx.errors import MultiFrame, PixelDataCorrupt, Truncated
 from pacx.reading import tags
 from pacx.reading.codestream import CodestreamHeader, read_codestream_header, unwrapped
+from pacx.reading.content import Content
 from pacx.reading.decoders import Frame, Stored, decode
 from pacx.reading.elements import UNDEFINED, Element
 from pacx.reading.encapsulation import codestream
@@ -93,7 +94,7 @@ def _native(file: Part10, element: Element, picture: Picture) -> Stored:
     return flat.reshape(*grid, picture.samples)
 
 
-def _words_swapped(content: bytes, element: Element, count: int) -> Stored:
+def _words_swapped(content: Content, element: Element, count: int) -> Stored:
     """Bytes that were written as big-endian words (PS3.5 section 7.3)."""
     words = np.frombuffer(content, ">u2", element.length // 2, element.offset)
     return words.astype("<u2").view(np.uint8)[:count]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.errors import MalformedImage
+from pacx.reading.content import Content
 from pacx.reading.elements import UNDEFINED, DataSet, Element
 
 _LONGEST_TEXT_BYTES = 4096
@@ -20,7 +21,7 @@ class Values:
     Messages name tags, never values.
     """
 
-    def __init__(self, content: bytes, data_set: DataSet, order: str) -> None:
+    def __init__(self, content: Content, data_set: DataSet, order: str) -> None:
         """Read from ``content`` in byte order ``order`` (``<`` or ``>``)."""
         self._content = content
         self._data_set = data_set
