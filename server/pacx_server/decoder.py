@@ -30,6 +30,7 @@ from pacx_server.inbox import Inbox
 from pacx_server.pipe import write_all
 from pacx_server.rendering import to_display
 from pacx_server.schemas import ImageFacts, WarningNote
+from pacx_server.seclusion import forbid_sockets
 
 KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -168,6 +169,8 @@ def _confine(confinement: Confinement) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    if not forbid_sockets():
+        log.warning("this system cannot keep decoding processes off the network")
 
 
 def _allow_cpu(seconds: int) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -173,7 +174,7 @@ def test_bad_files_do_not_cost_processes_and_old_ones_are_replaced(phantom_dicom
     play(story())
 
 
-def test_processes_know_no_secret_and_end_with_the_pool(
+def test_processes_know_no_secret_reach_no_network_and_end_with_the_pool(
     phantom_dicom: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PACX_AUDIT_KEY", "do not tell")
@@ -184,6 +185,7 @@ def test_processes_know_no_secret_and_end_with_the_pool(
             pids = decoders.pids
             for pid in pids:
                 assert "do not tell" not in psutil.Process(pid).environ().values()
+                assert "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
         assert not any(psutil.pid_exists(pid) for pid in pids)
 
     play(story())
