@@ -68,11 +68,12 @@ def check_headers(headers: Headers, limits: UploadLimits) -> int:
         TooLarge: The declared length is over the limit.
     """
     check_coding(headers)
+    declared = check_length(headers, limits.body_bytes)
     if media_type(headers) not in (*RAW_TYPES, FORM_TYPE):
         raise UnsupportedMediaType(
             f"Send one of {', '.join(RAW_TYPES)}, or {FORM_TYPE} with a part named file."
         )
-    return check_length(headers, limits.body_bytes)
+    return declared
 
 
 def check_coding(headers: Headers) -> None:

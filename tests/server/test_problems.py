@@ -61,6 +61,7 @@ FORM = {"content-type": "multipart/form-data; boundary=b"}
         (gzip.compress(b"x" * 999), RAW | {"content-encoding": "gzip"}, 415, None),
         (b"x", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
         (b"x", {}, 415, "unsupported_media_type"),
+        (b"", {}, 400, "empty_body"),
         (b"just some text", RAW, 400, "not_an_image"),
         (b"%PDF-1.7 ...", RAW, 400, "not_an_image"),
         (b"PK\x03\x04" + bytes(64), RAW, 400, "not_an_image"),
