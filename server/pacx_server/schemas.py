@@ -12,7 +12,7 @@ from pacx.results import ExplanationMethod
 
 Pooling = Literal["cls", "mean", "tokens"]
 Space = Literal["encoder"]
-Include = Literal["embedding", "attention"]
+Include = Literal["embedding", "attention", "anatomy"]
 
 Grid = list[list[float]]
 Vector = list[float]

@@ -23,8 +23,9 @@ Wanted = Annotated[
     str,
     Query(
         max_length=64,
-        pattern=r"^((embedding|attention)(,(embedding|attention))*)?$",
-        description="What else is wanted, separated by commas: embedding, attention.",
+        pattern=r"^((embedding|attention|anatomy)(,(embedding|attention|anatomy))*)?$",
+        description="What else is wanted, separated by commas: embedding, attention, anatomy. "
+        "Anatomy is told in any case where the model measures it.",
     ),
 ]
 
