@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from pacx.errors import PacxError
@@ -70,7 +71,8 @@ def main() -> None:
     try:
         app()
     except PacxError as error:
-        Console(stderr=True).print(f"[red]{error.code}[/red]: {error.detail}", highlight=False)
+        line = f"[red]{error.code}[/red]: {escape(error.detail)}"
+        Console(stderr=True).print(line, highlight=False)
         sys.exit(1)
 
 

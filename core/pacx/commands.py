@@ -13,12 +13,14 @@ from typing import Annotated, TypeVar
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from pacx import embeddings
-from pacx.errors import InputError, MalformedRequest, PacxError
+from pacx.errors import InputError, MalformedImage, MalformedRequest, PacxError
 from pacx.model import Model, load
+from pacx.outputs import check_output
 from pacx.results import Prediction
 
 Answer = TypeVar("Answer")
@@ -41,9 +43,10 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Findings of radiographs, in this process, without a server. Not for clinical use."""
+    paths = _radiographs(files)
     model = load(bundle, engine=engine)
     failed = False
-    for path, answer in _each(list(_radiographs(files)), model.predict):
+    for path, answer in _each(paths, model.predict):
         if isinstance(answer, PacxError):
             failed = True
         elif as_json:
@@ -60,10 +63,9 @@ def embed(
     engine: EngineOption = "auto",
 ) -> None:
     """Embeddings of radiographs, with the model that made them, as .npy or .parquet."""
-    if output.suffix not in {".npy", ".parquet"}:
-        raise MalformedRequest("Embeddings are written as .npy or .parquet.")
+    check_output(output, ".npy", ".parquet")
+    paths = _radiographs(files)
     model = load(bundle, engine=engine)
-    paths = list(_radiographs(files))
     answers = list(_each(paths, model.embed))
     rows = [(path, answer) for path, answer in answers if not isinstance(answer, PacxError)]
     if rows:
@@ -73,7 +75,7 @@ def embed(
             embeddings.Origin.of(model),
         )
         embeddings.write(table, output)
-        _progress.print(f"{len(rows)} of {len(paths)} radiographs -> {output}")
+        _progress.print(f"{len(rows)} of {len(paths)} radiographs -> {escape(str(output))}")
     raise typer.Exit(code=int(len(rows) < len(paths)))
 
 
@@ -94,14 +96,17 @@ def doctor() -> None:
     _results.print(table)
 
 
-def _radiographs(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        for found in sorted(path.rglob("*")):
-            if found.is_file() and not found.name.startswith("."):
-                yield found
+def _radiographs(paths: list[Path]) -> list[Path]:
+    """The files that were named, and all below the folders that were."""
+    found = [file for path in paths for file in (_files_of(path) if path.is_dir() else [path])]
+    if not found:
+        raise MalformedRequest("There is no file in what was named.")
+    return found
+
+
+def _files_of(folder: Path) -> list[Path]:
+    below = sorted(folder.rglob("*"))
+    return [path for path in below if path.is_file() and not path.name.startswith(".")]
 
 
 def _each(
@@ -111,13 +116,19 @@ def _each(
     for path in track(paths, "Reading", console=_progress, disable=len(paths) < 2, transient=True):
         try:
             yield path, ask(path)
-        except InputError as error:
-            _progress.print(f"{path}: {error.code}: {error.detail}", style="red", highlight=False)
-            yield path, error
+        except (InputError, OSError) as error:
+            yield path, _reported(path, error)
+
+
+def _reported(path: Path, error: InputError | OSError) -> PacxError:
+    problem = MalformedImage("The file cannot be opened.") if isinstance(error, OSError) else error
+    line = f"{escape(str(path))}: {problem.code}: {problem.detail}"
+    _progress.print(line, style="red", highlight=False)
+    return problem
 
 
 def _findings_table(path: Path, prediction: Prediction, model: Model) -> Table:
-    title = f"{path.name}  ({model.manifest.name} {model.manifest.version})"
+    title = f"{escape(str(path))}  ({model.manifest.name} {model.manifest.version})"
     table = Table("finding", "group", "probability", "threshold", "positive", title=title)
     for finding in prediction.findings:
         table.add_row(

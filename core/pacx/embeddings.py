@@ -81,10 +81,11 @@ def write(table: EmbeddingTable, path: Path) -> None:
         MalformedRequest: Another file ending.
         ExtraMissing: Parquet needs pyarrow.
     """
-    if path.suffix == ".npy":
-        np.save(path, table.embeddings)
+    if path.suffix.lower() == ".npy":
+        with path.open("wb") as file:
+            np.save(file, table.embeddings)
         _sidecar(path).write_text(_describe(table), encoding="utf-8")
-    elif path.suffix == ".parquet":
+    elif path.suffix.lower() == ".parquet":
         _write_parquet(table, path)
     else:
         raise MalformedRequest("Embeddings are written as .npy or .parquet.")
@@ -97,9 +98,9 @@ def read(path: Path) -> EmbeddingTable:
         MalformedRequest: Another file ending, or the origin is missing.
         ExtraMissing: Parquet needs pyarrow.
     """
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
-    if path.suffix != ".npy" or not _sidecar(path).exists():
+    if path.suffix.lower() != ".npy" or not _sidecar(path).exists():
         raise MalformedRequest("Embeddings are read from .parquet, or .npy with its .npy.json.")
     return _table(np.load(path, allow_pickle=False), _sidecar(path).read_text(encoding="utf-8"))
 

@@ -14,7 +14,7 @@ from pacx.anatomy import Anatomy, measure_anatomy
 from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 from pacx.engines import Engine, open_engine
 from pacx.engines.protocol import EngineName, Precision
-from pacx.errors import EngineError, UnknownMethod, UnknownTarget
+from pacx.errors import EngineError, MalformedRequest, UnknownMethod, UnknownTarget
 from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
 from pacx.findings import read_findings, target_index
 from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
@@ -27,9 +27,13 @@ from pacx.radiograph import Radiograph
 from pacx.reading import read
 from pacx.results import Explanation, ExplanationMethod, Finding, Prediction
 
-Readable: TypeAlias = str | Path | bytes | Radiograph
+Readable: TypeAlias = str | Path | bytes | Radiograph | NDArray[np.generic]
 UNKNOWN_FACTS = FilmFacts()
-_SINGLE = (str, Path, bytes, Radiograph)
+_SINGLE = (str, Path, bytes, Radiograph, np.ndarray)
+_ACCEPTED = (
+    "Give a path, the bytes of a file, a Radiograph, or an array [rows, columns] with air dark "
+    "(unsigned integers, or floats in [0, 1]); to all but explain also a list of them."
+)
 METHODS: tuple[ExplanationMethod, ...] = get_args(ExplanationMethod)
 
 
@@ -73,8 +77,9 @@ class Outputs:
 class Model:
     """A bundle that has been opened, verified and put on an engine.
 
-    Safe to use from several threads. ``x`` is always a path, the bytes of a file, or a
-    ``Radiograph``; where a list is given, a list is returned.
+    Safe to use from several threads. ``x`` is always a path, the bytes of a file, a
+    ``Radiograph``, or an array as ``Radiograph.from_array`` takes it; where a list is given, a
+    list is returned.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -249,9 +254,8 @@ class Model:
             InputError: A file cannot be read or used.
             EngineError: The engine failed.
         """
-        if isinstance(x, _SINGLE):
-            return self._predict_one(x)
-        return [self._predict_one(item) for item in x]
+        answers = [self._predict_one(item) for item in _items(x)]
+        return answers[0] if isinstance(x, _SINGLE) else answers
 
     def embed(self, x: Readable | Sequence[Readable]) -> NDArray[np.float32]:
         """Embeddings float32 ``[N, D]``; one radiograph gives ``N`` = 1.
@@ -260,8 +264,7 @@ class Model:
             InputError: A file cannot be read or used.
             EngineError: The engine failed.
         """
-        items = [x] if isinstance(x, _SINGLE) else x
-        rows = [self.run(self.prepare(item).pixels[np.newaxis]).embedding for item in items]
+        rows = [self.run(self.prepare(item).pixels[np.newaxis]).embedding for item in _items(x)]
         if not rows:
             return np.empty((0, self.manifest.encoder.embedding_dimension), dtype=np.float32)
         return np.concatenate(rows)
@@ -288,18 +291,35 @@ class Model:
 
     def prepare(self, x: Readable) -> ModelInput:
         """Read a radiograph where needed and bring it onto the model's grid."""
-        radiograph = x if isinstance(x, Radiograph) else read(x)
-        return prepare(radiograph, self.spec)
+        return prepare(_radiograph(x), self.spec)
 
     def close(self) -> None:
         """Free the engine."""
         self.engine.close()
 
     def _predict_one(self, x: Readable) -> Prediction:
-        radiograph = x if isinstance(x, Radiograph) else read(x)
+        radiograph = _radiograph(x)
         prepared = prepare(radiograph, self.spec)
         outputs = self.run(prepared.pixels[np.newaxis])
         return self.interpret(outputs, prepared.geometry, FilmFacts.of(radiograph))
+
+
+def _items(x: Readable | Sequence[Readable]) -> Sequence[Readable]:
+    if isinstance(x, _SINGLE):
+        return [x]
+    if isinstance(x, list | tuple):
+        return x
+    raise MalformedRequest(_ACCEPTED)
+
+
+def _radiograph(x: Readable) -> Radiograph:
+    if isinstance(x, Radiograph):
+        return x
+    if isinstance(x, np.ndarray):
+        return Radiograph.from_array(x)
+    if isinstance(x, str | Path | bytes):
+        return read(x)
+    raise MalformedRequest(_ACCEPTED)
 
 
 def _attention(row: Outputs, method: ExplanationMethod, target: str | None) -> NDArray[np.float32]:

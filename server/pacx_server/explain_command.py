@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pacx.errors import MalformedRequest
 from pacx.model import load
+from pacx.outputs import check_output
 from pacx.reading import read
 from pacx_server.rendering import render_overlay, to_display
 
@@ -26,8 +26,7 @@ def explain(
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the heat map.")] = 0.5,
 ) -> None:
     """An overlay on the original picture that shows where the model looked."""
-    if output.suffix != ".png":
-        raise MalformedRequest("Overlays are written as .png.")
+    check_output(output, ".png")
     model = load(bundle, engine=engine)
     radiograph = read(file)
     explanation = model.explain(radiograph, method=method, target=target, versus=versus)

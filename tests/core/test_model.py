@@ -10,7 +10,15 @@ import pytest
 
 import pacx
 from pacx.bundle import Bundle
-from pacx.errors import BundleError, EngineUnavailable, InputError, UnknownMethod, UnknownTarget
+from pacx.errors import (
+    BundleError,
+    EngineUnavailable,
+    InputError,
+    MalformedImage,
+    MalformedRequest,
+    UnknownMethod,
+    UnknownTarget,
+)
 from pacx.radiograph import Radiograph
 from tests.tiny_bundle import LABELS
 
@@ -53,6 +61,20 @@ def test_a_path_bytes_and_pixels_are_the_same_film(
     for answer in answers[1:]:
         assert answer.findings == answers[0].findings
         np.testing.assert_array_equal(answer.embedding, answers[0].embedding)
+
+
+def test_an_array_is_a_film_and_anything_else_is_refused_by_name(
+    model: pacx.Model, film: Path
+) -> None:
+    pixels = pacx.read(film).pixels
+    answer = model.predict(pixels)
+    assert answer.findings == model.predict(Radiograph.from_array(pixels)).findings
+    assert len(model.predict([film, film])) == 2
+    for nothing in (None, 7, bytearray(b"x"), iter([film]), {"film": film}):
+        with pytest.raises(MalformedRequest, match="Give a path"):
+            model.predict(nothing)  # type: ignore[arg-type]
+    with pytest.raises(MalformedImage):
+        model.predict(np.zeros(5))
 
 
 def test_engines_agree(model: pacx.Model, tiny_bundle: Bundle, film: Path) -> None:

@@ -100,3 +100,18 @@ def test_an_image_answers_the_same_alone_and_in_a_batch(
         files[place] = ("file", phantom_dicom)
         among = http.post("/embeddings", files=files).json()["embeddings"][place]
         assert among["embedding"] == pytest.approx(alone["embedding"], abs=1e-6)
+
+
+def test_what_is_asked_for_may_be_listed_or_repeated(
+    tiny_server: LiveServer, phantom_dicom: bytes
+) -> None:
+    def ask(query: str) -> httpx.Response:
+        url = f"{tiny_server.url}/predict?{query}"
+        return httpx.post(url, files={"file": phantom_dicom}, timeout=60)
+
+    for query in ("include=embedding,attention,anatomy", "include=attention&include=embedding"):
+        answer = ask(query).json()
+        assert len(answer["embedding"]) == WIDTH
+        assert answer["attention"]["method"] == "rollout"
+    assert ask("include=embedding").json()["attention"] is None
+    assert ask("include=everything").status_code == 422

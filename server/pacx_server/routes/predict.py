@@ -40,11 +40,11 @@ async def predict(
     request: Request,
     service: TheService,
     caller: PredictCaller,
-    include: Wanted = "",
+    include: Wanted = "",  # noqa: ARG001 - declared here, read below, where it may be repeated
     model: ModelName = None,
 ) -> Response:
     """Findings of one radiograph: a form with a part `file`, or the file itself as the body."""
-    wanted = _split(include)
+    wanted = _split(",".join(request.query_params.getlist("include")))
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine()
         body = await anyio.to_thread.run_sync(_answer, visit, examination, wanted)

@@ -1,0 +1,79 @@
+"""`pacx predict`, `embed` and `explain` on files and folders: one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pacx.bundle import Bundle
+from pacx.embeddings import read
+
+
+def pacx(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "pacx", *map(str, arguments)],
+        capture_output=True,
+        env=os.environ | {"COLUMNS": "300"},
+        text=True,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], words: str) -> bool:
+    """Whether it ended with one line that says why, and no traceback."""
+    return done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def films(tmp_path: Path, phantom_dicom: bytes) -> Path:
+    """A folder with a film, a file that is none, and names that a terminal could misread."""
+    folder = tmp_path / "films [bold]"
+    folder.mkdir()
+    (folder / "film.dcm").write_bytes(phantom_dicom)
+    (folder / "no [red]film.txt").write_text("hello")
+    return folder
+
+
+@pytest.mark.parametrize("output", ["missing/out.npy", "out.csv", "folder.npy"])
+def test_an_output_that_cannot_be_written_is_refused(
+    output: str, films: Path, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    (tmp_path / "folder.npy").mkdir()
+    command = ("embed", films, "-o", tmp_path / output, "--bundle", tiny_bundle.directory)
+    assert refused(pacx(*command), "malformed_request")
+    explained = ("explain", films / "film.dcm", "-o", tmp_path / "missing" / "map.png")
+    assert refused(pacx(*explained), "no such folder")
+
+
+def test_a_folder_without_files_is_an_error(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    assert refused(pacx("predict", tmp_path, "--bundle", tiny_bundle.directory), "no file")
+
+
+def test_a_bad_file_is_named_as_it_is_and_does_not_stop_the_others(
+    films: Path, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    done = pacx("predict", films, "--json", "--bundle", tiny_bundle.directory)
+    assert done.returncode == 1
+    assert f"{films / 'no [red]film.txt'}: not_an_image" in done.stderr
+    assert [Path(json.loads(line)["file"]).name for line in done.stdout.splitlines()] == [
+        "film.dcm"
+    ]
+    table = pacx("predict", films / "film.dcm", "--bundle", tiny_bundle.directory)
+    assert "films [bold]" in table.stdout
+
+
+def test_embeddings_of_a_folder_say_what_made_them(
+    films: Path, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    done = pacx("embed", films, "-o", tmp_path / "out.NPY", "--bundle", tiny_bundle.directory)
+    assert "1 of 2 radiographs" in done.stderr
+    table = read(tmp_path / "out.NPY")
+    assert table.origin.sha256 == tiny_bundle.sha256
+    assert table.embeddings.shape == (1, tiny_bundle.manifest.encoder.embedding_dimension)
+    assert np.isfinite(table.embeddings).all()
