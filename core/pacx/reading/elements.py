@@ -187,10 +187,15 @@ class _Walk:
             keep[tag] = element
         if tag == PIXEL_DATA and len(self._open) == 1:
             keep[tag] = element
-        elif length == UNDEFINED or vr == b"SQ" or (not vr and tag in _SEQUENCE_TAGS):
+        elif length == UNDEFINED or self._is_sequence(tag, vr):
             self._sequence(level, tag, element)
         else:
             self._skip(length)
+
+    def _is_sequence(self, tag: int, vr: bytes) -> bool:
+        """What names no VR is one by its tag; of unknown VR only what is wanted is opened."""
+        named = not vr or (vr == b"UN" and tag in self._wanted)
+        return vr == b"SQ" or (named and tag in _SEQUENCE_TAGS)
 
     def _sequence(self, level: _Level, tag: int, element: Element) -> None:
         """Open a sequence; of unknown VR it is in implicit little endian (PS3.5 section 6.2.2)."""

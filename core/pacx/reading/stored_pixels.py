@@ -59,18 +59,29 @@ def stored_pixels(file: Part10, picture: Picture, limits: ReadingLimits) -> Stor
     if file.syntax.compression != "rle":
         header = read_codestream_header(stream, limits.scans)
         _check_header(header, picture)
-        declared = _coded_bits(header, picture)
+        declared = _coded_bits(header, declared, lossy=file.syntax.lossy)
     return StoredPixels(decode(file.syntax.compression, stream, frame), declared)
 
 
-def _coded_bits(header: CodestreamHeader, picture: Picture) -> StoredBits:
+def _coded_bits(header: CodestreamHeader, declared: StoredBits, *, lossy: bool) -> StoredBits:
     """Bits of a decoded sample.
 
-    A codec right-aligns its samples, so the high bit is the precision's. A sign sits where the
-    header or the codestream puts it, whichever is lower: some encoders extend it, some do not.
+    A codestream of more bits than are stored carries the whole code as the header describes it,
+    with its overlay bits. Any other is right-aligned, so its high bit is its precision's. A sign
+    sits where the header or the codestream puts it, whichever is lower: some encoders extend it,
+    some do not.
     """
-    bits = min(header.precision, picture.bits_stored) if picture.signed else header.precision
-    return StoredBits(bits, bits - 1, picture.signed)
+    precision, signed = header.precision, declared.signed
+    if declared.bits < precision and declared.high_bit < precision:
+        return _overshooting(precision, declared) if lossy and not signed else declared
+    bits = min(precision, declared.bits) if signed else precision
+    return StoredBits(bits, bits - 1, signed)
+
+
+def _overshooting(precision: int, declared: StoredBits) -> StoredBits:
+    """Also the bits above: lossy coding cannot keep overlays, but makes white whiter than white."""
+    below = declared.high_bit + 1 - declared.bits
+    return StoredBits(precision - below, precision - 1, signed=False)
 
 
 def _native(file: Part10, element: Element, picture: Picture) -> Stored:

@@ -20,6 +20,7 @@ class TransferSyntax:
         compression: Family of the pixel data's compression.
         big_endian: Byte order of the data set.
         deflated: Whether the whole data set is deflated.
+        lossy: Whether pixels may differ from those that were encoded.
     """
 
     uid: str
@@ -27,6 +28,7 @@ class TransferSyntax:
     compression: Compression = "none"
     big_endian: bool = False
     deflated: bool = False
+    lossy: bool = False
 
 
 _SYNTAXES = (
@@ -35,8 +37,8 @@ _SYNTAXES = (
     TransferSyntax("1.2.840.10008.1.2.1.99", "Deflated Explicit VR Little Endian", deflated=True),
     TransferSyntax("1.2.840.10008.1.2.2", "Explicit VR Big Endian", big_endian=True),
     TransferSyntax("1.2.840.10008.1.2.5", "RLE Lossless", "rle"),
-    TransferSyntax("1.2.840.10008.1.2.4.50", "JPEG Baseline (Process 1)", "jpeg"),
-    TransferSyntax("1.2.840.10008.1.2.4.51", "JPEG Extended (Process 2 and 4)", "jpeg"),
+    TransferSyntax("1.2.840.10008.1.2.4.50", "JPEG Baseline (Process 1)", "jpeg", lossy=True),
+    TransferSyntax("1.2.840.10008.1.2.4.51", "JPEG Extended (Process 2 and 4)", "jpeg", lossy=True),
     TransferSyntax(
         "1.2.840.10008.1.2.4.57", "JPEG Lossless, Non-Hierarchical (Process 14)", "jpeg"
     ),
@@ -46,9 +48,11 @@ _SYNTAXES = (
         "jpeg",
     ),
     TransferSyntax("1.2.840.10008.1.2.4.80", "JPEG-LS Lossless", "jpeg-ls"),
-    TransferSyntax("1.2.840.10008.1.2.4.81", "JPEG-LS Lossy (Near-Lossless)", "jpeg-ls"),
+    TransferSyntax(
+        "1.2.840.10008.1.2.4.81", "JPEG-LS Lossy (Near-Lossless)", "jpeg-ls", lossy=True
+    ),
     TransferSyntax("1.2.840.10008.1.2.4.90", "JPEG 2000 (Lossless Only)", "jpeg-2000"),
-    TransferSyntax("1.2.840.10008.1.2.4.91", "JPEG 2000", "jpeg-2000"),
+    TransferSyntax("1.2.840.10008.1.2.4.91", "JPEG 2000", "jpeg-2000", lossy=True),
     TransferSyntax(
         "1.2.840.10008.1.2.4.201", "High-Throughput JPEG 2000 (Lossless Only)", "jpeg-2000"
     ),
@@ -57,7 +61,7 @@ _SYNTAXES = (
         "High-Throughput JPEG 2000 with RPCL Options (Lossless Only)",
         "jpeg-2000",
     ),
-    TransferSyntax("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000", "jpeg-2000"),
+    TransferSyntax("1.2.840.10008.1.2.4.203", "High-Throughput JPEG 2000", "jpeg-2000", lossy=True),
 )
 TRANSFER_SYNTAXES = {syntax.uid: syntax for syntax in _SYNTAXES}
 

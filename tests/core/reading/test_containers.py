@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import uid
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 
 from pacx.errors import MultiFrame, Truncated, UnsupportedTransferSyntax
 from pacx.reading import available_decoders, read
@@ -67,11 +71,46 @@ def test_two_frames_of_compressed_pixels_are_refused() -> None:
 def test_icon_images_and_sequences_are_walked_past() -> None:
     icon = element(0x7FE00010, b"OW", bytes(32))
     item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(icon)) + icon
-    sequence = element(0x00880200, b"SQ", item)
-    data_set = data_set_of(PLAIN)
-    at = data_set.index(struct.pack("<HH", 0x7FE0, 0x0010))
-    content = part10(data_set[:at] + sequence + data_set[at:])
+    content = before_pixels(PLAIN, element(0x00880200, b"SQ", item))
     assert np.array_equal(read(content).pixels, read(PLAIN).pixels)
+
+
+def before_pixels(file: bytes, elements: bytes) -> bytes:
+    """Insert elements."""
+    data_set = data_set_of(file)
+    at = data_set.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    return part10(data_set[:at] + elements + data_set[at:])
+
+
+def of_unknown_vr(tag: int, item: Dataset) -> bytes:
+    """A sequence of one item as UN of defined length, in implicit VR (PS3.5 section 6.2.2)."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, True
+    write_dataset(buffer, item)
+    inside = buffer.getvalue()
+    return element(tag, b"UN", b"\xfe\xff\x00\xe0" + struct.pack("<I", len(inside)) + inside)
+
+
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_a_lookup_table_in_a_sequence_of_unknown_vr(keyword: str) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.LUTData = [65535 - 16 * i for i in range(4096)]
+    table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+    plain = dicom_file(PIXELS, bits_stored=12, WindowCenter=32768, WindowWidth=65536)
+    known = dicom_file(
+        PIXELS, bits_stored=12, WindowCenter=32768, WindowWidth=65536, **{keyword: [table]}
+    )
+    unknown = before_pixels(plain, of_unknown_vr(tag_for_keyword(keyword) or 0, table))
+    assert np.array_equal(read(unknown).pixels, read(known).pixels)
+    assert not np.array_equal(read(unknown).pixels, read(plain).pixels)
+
+
+def test_a_coded_view_in_a_sequence_of_unknown_vr() -> None:
+    code = Dataset()
+    code.CodeValue = "399348003"
+    plain = dicom_file(PIXELS, bits_stored=12, ViewPosition=None)
+    assert read(before_pixels(plain, of_unknown_vr(0x00540220, code))).view == "AP"
 
 
 def test_words_of_8_bit_pixels_in_big_endian() -> None:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from pacx.reading import available_decoders, read
 from tests.core.reading.standard import Display, Integers
-from tests.dicom_files import LOSSLESS, LOSSY, NATIVE, NEAR_LOSSLESS_ERROR, dicom_file
+from tests.dicom_files import ENCODERS, LOSSLESS, LOSSY, NATIVE, NEAR_LOSSLESS_ERROR, dicom_file
 from tests.phantom_dicom import chest_pixels
 
 UNSIGNED = [(8, "u1"), (10, "u2"), (12, "u2"), (14, "u2"), (15, "u2"), (16, "u2")]
@@ -84,6 +84,39 @@ def test_any_high_bit_and_overlays_beside_the_stored_bits(bits: int, dtype: str)
             **elements(display),
         )
         assert np.array_equal(read(dirty).pixels, read(clean).pixels)
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i2"])
+@pytest.mark.parametrize("high", [11, 13, 15])
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda syntax: syntax.keyword)
+def test_any_high_bit_and_overlays_in_a_codestream_of_all_bits(
+    syntax: uid.UID, high: int, dtype: str
+) -> None:
+    stored = film(12, dtype)
+    display = displays(12, signed=dtype == "i2")[0]
+    mask = 0xFFF << (high - 11)
+    overlay = np.random.default_rng(high).integers(0, 1 << 16, stored.shape) & ~mask
+    codes = (stored.astype(np.int64) << (high - 11)) & mask | overlay
+    stream = ENCODERS[syntax](codes.astype("u2").view(dtype), 16)
+    content = dicom_file(
+        stored,
+        syntax=syntax,
+        bits_stored=12,
+        high_bit=high,
+        codestream=stream,
+        **elements(display),
+    )
+    assert np.abs(read(content).pixels - display(stored)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("high", [11, 15])
+@pytest.mark.parametrize("syntax", [uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K])
+def test_lossy_white_is_never_black(syntax: uid.UID, high: int) -> None:
+    stored = np.where(film(12, "u2") > 1500, 4095, 0).astype("u2")
+    stored[:, ::7] = 4095
+    stream = ENCODERS[syntax](stored << (high - 11), 16)
+    content = dicom_file(stored, syntax=syntax, bits_stored=12, high_bit=high, codestream=stream)
+    assert read(content).pixels[stored == 4095].min() > 0.5
 
 
 @pytest.mark.parametrize("syntax", LOSSY, ids=lambda syntax: syntax.keyword)
