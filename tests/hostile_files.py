@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 from pydicom import uid
@@ -168,6 +169,36 @@ def _halved(syntax: uid.UID) -> bytes:
     return _codestream(stream[: len(stream) // 2] + stream[-2:], syntax)
 
 
+def _cut_in_lossless_jpeg(predictor: int) -> bytes:
+    """Without a fifth of the entropy-coded data, with the end marker in place."""
+    stream = bytes(
+        imagecodecs.jpeg8_encode(PIXELS, lossless=True, predictor=predictor, bitspersample=12)
+    )
+    return _codestream(stream[: len(stream) * 4 // 5] + stream[-2:], uid.JPEGLossless)
+
+
+def tiles_without(*missing: int, emptied: bool = False) -> bytes:
+    """A JPEG 2000 film of tiles, some of which are left out or have no data."""
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "JPEG2000", tile_size=(40, 40), no_jp2=True)
+    head, *parts = buffer.getvalue().split(b"\xff\x90\x00\x0a")
+    kept = [head]
+    for part in parts:
+        (tile,) = struct.unpack_from(">H", part)
+        if tile not in missing:
+            kept.append(part)
+        elif emptied:
+            kept.append(part[:2] + struct.pack(">I", 14) + part[6:8] + b"\xff\x93")
+    return _codestream(b"\xff\x90\x00\x0a".join(kept))
+
+
+def _beyond_the_file() -> bytes:
+    """Pixel data whose length would be that of many frames, had they been sent."""
+    film = _film()
+    at = film.index(b"\xe0\x7f\x10\x00OW") + 8
+    return film[:at] + struct.pack("<I", 0xFFFFFFF0) + film[at + 4 :]
+
+
 def _long_element() -> bytes:
     return part10(element(0x00081140, b"UN", b"", 0xFFFFFFF0))
 
@@ -212,6 +243,7 @@ FAULTS = (
     Fault(11, "cut in the pixel data", lambda: _film()[:-100], ("truncated",)),
     Fault(11, "cut in compressed pixel data", lambda: _compressed()[:-100], ("truncated",)),
     Fault(12, "element beyond the file", _long_element, ("truncated",)),
+    Fault(12, "pixel data beyond the file", _beyond_the_file, ("truncated",)),
     Fault(13, "240 nested sequences", lambda: nested_sequences(240), ("too_deep",)),
     Fault(13, "5,000 nested sequences", lambda: nested_sequences(5000), ("too_deep",)),
     Fault(13, "5,000 open sequences", lambda: nested_sequences(5000, closed=False), ("too_deep",)),
@@ -233,6 +265,10 @@ FAULTS = (
     Fault(19, "half a 12-bit one", lambda: _halved(uid.JPEGExtended12Bit), ("pixel_data_corrupt",)),
     Fault(19, "half a JPEG 2000", lambda: _halved(uid.JPEG2000Lossless), ("pixel_data_corrupt",)),
     Fault(19, "half an HTJ2K", lambda: _halved(uid.HTJ2KLossless), ("pixel_data_corrupt",)),
+    Fault(19, "most of a JPEG", lambda: _cut_in_lossless_jpeg(6), ("pixel_data_corrupt",)),
+    Fault(19, "a missing tile", lambda: tiles_without(3), ("pixel_data_corrupt",)),
+    Fault(19, "an empty tile", lambda: tiles_without(3, emptied=True), ("pixel_data_corrupt",)),
+    Fault(19, "one tile", lambda: tiles_without(*range(1, 20)), ("pixel_data_corrupt",)),
     Fault(19, "codestream of another size", wrong_size, ("pixel_data_corrupt",)),
     Fault(19, "random codestream", lambda: _codestream(bytes(500)), ("pixel_data_corrupt",)),
     Fault(19, "native but said to be JPEG", _not_encapsulated, ("pixel_data_corrupt",)),

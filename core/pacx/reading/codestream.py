@@ -11,13 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pacx.errors import PixelDataCorrupt, TooComplex, Truncated
+from pacx.reading.tiles import check_tiles
 
+_LOSSLESS_FRAME = 0xC3
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _STANDALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 _NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
 _FRAMES = (frozenset(range(0xC0, 0xD0)) - _NOT_FRAMES) | {0xF7}
 _JP2 = b"\x00\x00\x00\x0cjP  "
 _SIZ = b"\xff\x4f\xff\x51"
+_END_OF_CODESTREAM = b"\xff\xd9"
+FRAME_STARTS = (b"\xff\xd8\xff", _SIZ, _JP2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class CodestreamHeader:
         components: Samples of a pixel.
         precision: Bits of a sample.
         marker: Low byte of the frame header's marker (0xC0 baseline, 0xF7 JPEG-LS, 0x51 SIZ, ...).
+        nbytes: Length of the codestream; what follows is no part of it.
     """
 
     rows: int
@@ -37,6 +42,12 @@ class CodestreamHeader:
     components: int
     precision: int
     marker: int
+    nbytes: int
+
+    @property
+    def lossless_jpeg(self) -> bool:
+        """Whether it is JPEG of process 14."""
+        return self.marker == _LOSSLESS_FRAME
 
 
 def unwrapped(stream: bytes) -> bytes:
@@ -76,24 +87,30 @@ def _jpeg_2000(stream: bytes) -> CodestreamHeader:
     components, depth, x_step, y_step = struct.unpack_from(">HBBB", stream, 40)
     if not (x_step == y_step == 1) or x1 <= x0 or y1 <= y0:
         raise PixelDataCorrupt("The codestream has no pixels, or subsampled ones.")
-    return CodestreamHeader(y1 - y0, x1 - x0, components, (depth & 0x7F) + 1, 0x51)
+    end = check_tiles(stream)
+    end += 2 * (stream[end : end + 2] == _END_OF_CODESTREAM)
+    return CodestreamHeader(y1 - y0, x1 - x0, components, (depth & 0x7F) + 1, 0x51, end)
 
 
 def _jpeg(stream: bytes, most_scans: int) -> CodestreamHeader:
-    frame: CodestreamHeader | None = None
-    scans = 0
+    frames: list[tuple[int, int]] = []
+    scans = at = 0
     for marker, at in _segments(stream):
         if marker in _FRAMES:
-            if frame is not None:
-                raise PixelDataCorrupt("The codestream has more than one frame header.")
-            precision, rows, columns, components = struct.unpack_from(">BHHB", stream, at + 2)
-            frame = CodestreamHeader(rows, columns, components, precision, marker)
+            frames.append((marker, at))
         scans += marker == _START_OF_SCAN
         if scans > most_scans:
             raise TooComplex(f"The codestream has more than {most_scans} scans.")
-    if frame is None or scans == 0 or 0 in (frame.rows, frame.columns):
+    if len(frames) != 1 or scans == 0:
+        raise PixelDataCorrupt("The codestream has no frame header or scan, or several frames.")
+    return _frame_header(stream, *frames[0], nbytes=at)
+
+
+def _frame_header(stream: bytes, marker: int, at: int, nbytes: int) -> CodestreamHeader:
+    precision, rows, columns, components = struct.unpack_from(">BHHB", stream, at + 2)
+    if 0 in (rows, columns):
         raise PixelDataCorrupt("The codestream declares no picture.")
-    return frame
+    return CodestreamHeader(rows, columns, components, precision, marker, nbytes)
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, int]]:

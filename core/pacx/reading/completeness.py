@@ -15,27 +15,36 @@ from numpy.typing import NDArray
 from pacx.errors import PixelDataCorrupt
 from pacx.reading.codestream import end_of_image
 
-_MORE_SCAN = bytes(range(1, 128)) * 8
+# The first zero makes data of a last 0xFF, which would else begin a marker.
+_MORE_SCAN = bytes(range(128)) * 8
 _SUSPICIOUS_PIXELS = 8
 
 Integers = NDArray[np.integer[Any]]
 
 
-def check_complete(stream: bytes, pixels: Integers, decode: Callable[[bytes], Integers]) -> None:
+def check_complete(
+    stream: bytes,
+    pixels: Integers,
+    decode: Callable[[bytes], Integers],
+    *,
+    always: bool = False,
+) -> None:
     """Refuse a scan that ends before its picture does.
 
-    Only where the picture ends in one grey, it is decoded once more with other bytes behind the
-    scan. A complete scan is never read so far; one that is not changes.
+    Where the picture ends in one grey, it is decoded once more with other bytes behind the scan.
+    A complete scan is never read so far; one that is not changes.
 
     Args:
         stream: JPEG codestream with an end marker.
         pixels: ``[rows, columns, ...]``, as decoded from it.
         decode: The decoder.
+        always: Also look at a picture that ends otherwise: prediction of the lossless process
+            carries on from the last good pixels.
 
     Raises:
         PixelDataCorrupt: The scan ends too early.
     """
-    if np.ptp(pixels[-1, -_SUSPICIOUS_PIXELS:]) != 0:
+    if not always and np.ptp(pixels[-1, -_SUSPICIOUS_PIXELS:]) != 0:
         return
     end = end_of_image(stream)
     if not np.array_equal(decode(stream[:end] + _MORE_SCAN + stream[end:]), pixels):

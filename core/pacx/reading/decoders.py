@@ -32,6 +32,7 @@ class Frame:
         samples: Samples of a pixel.
         bytes_per_sample: 1 or 2.
         photometric: Photometric Interpretation.
+        lossless_jpeg: Whether the codestream is JPEG of process 14.
     """
 
     rows: int
@@ -39,6 +40,7 @@ class Frame:
     samples: int
     bytes_per_sample: int
     photometric: str
+    lossless_jpeg: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -87,17 +89,20 @@ def _jpeg(stream: bytes, frame: Frame) -> Stored:
     """Lossy and lossless."""
     run = partial(imagecodecs.jpeg8_decode, **_colour_spaces(stream, frame))
     pixels = cast(Stored, run(stream))
-    check_complete(stream, pixels, run)
+    check_complete(stream, pixels, run, always=frame.lossless_jpeg)
     return pixels
 
 
 def _colour_spaces(stream: bytes, frame: Frame) -> dict[str, Any]:
     """Of YCbCr only the luminance is decoded, which is all that is asked for.
 
-    A codestream that names its own colours (JFIF, Adobe) is believed more than the header.
+    A codestream that names its own colours (JFIF, Adobe) is believed more than the header. The
+    lossless process converts no colours: there all samples are decoded as they are.
     """
     if frame.samples == 1:
         return {}
+    if frame.lossless_jpeg:
+        return {"colorspace": "RGB", "outcolorspace": "RGB"}
     if frame.photometric != "RGB":
         return {"outcolorspace": "GRAYSCALE"}
     head = stream[:_COLOUR_MARKER_BYTES]

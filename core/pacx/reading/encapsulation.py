@@ -6,17 +6,22 @@ import struct
 from collections.abc import Iterator
 
 from pacx.errors import MultiFrame, PixelDataCorrupt, TooComplex, Truncated
+from pacx.reading.codestream import FRAME_STARTS
 from pacx.reading.content import Content
 
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
-_FRAME_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 _MOST_FRAGMENTS = 10_000
 
 
-def codestream(content: Content, start: int) -> bytes:
+def codestream(content: Content, start: int, *, fragmented: bool) -> bytes:
     """Join the fragments of the only frame, whose items begin at ``start``.
 
     The basic offset table is not needed for one frame, but tells of more.
+
+    Args:
+        content: The file.
+        start: Offset of the offset table's item.
+        fragmented: Whether a frame may have several fragments; one of RLE has not (section A.4.2).
 
     Raises:
         Truncated: The sequence of fragments has no end.
@@ -27,8 +32,8 @@ def codestream(content: Content, start: int) -> bytes:
     offset_table, *fragments = _items(content, start)
     if not fragments:
         raise PixelDataCorrupt("The encapsulated pixel data holds no frame.")
-    frames = sum(fragment.startswith(_FRAME_STARTS) for fragment in fragments)
-    if len(offset_table) > 4 or frames > 1:
+    frames = sum(fragment.startswith(FRAME_STARTS) for fragment in fragments)
+    if len(offset_table) > 4 or frames > 1 or (len(fragments) > 1 and not fragmented):
         raise MultiFrame("The pixel data holds more than one frame.")
     return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 

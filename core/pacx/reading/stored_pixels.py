@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pacx.errors import MultiFrame, PixelDataCorrupt, Truncated
 from pacx.reading import tags
-from pacx.reading.codestream import CodestreamHeader, read_codestream_header, unwrapped
+from pacx.reading.codestream import (
+    FRAME_STARTS,
+    CodestreamHeader,
+    read_codestream_header,
+    unwrapped,
+)
 from pacx.reading.content import Content
 from pacx.reading.decoders import Frame, Stored, decode
 from pacx.reading.elements import UNDEFINED, Element
@@ -48,7 +53,8 @@ def stored_pixels(file: Part10, picture: Picture, limits: ReadingLimits) -> Stor
         return StoredPixels(_native(file, element, picture), declared)
     if element.length != UNDEFINED:
         raise PixelDataCorrupt("Compressed pixel data must be encapsulated.")
-    stream = unwrapped(codestream(file.content, element.offset))
+    rle = file.syntax.compression == "rle"
+    stream = unwrapped(codestream(file.content, element.offset, fragmented=not rle))
     frame = Frame(
         rows=picture.rows,
         columns=picture.columns,
@@ -56,10 +62,12 @@ def stored_pixels(file: Part10, picture: Picture, limits: ReadingLimits) -> Stor
         bytes_per_sample=picture.bits_allocated // 8,
         photometric=picture.photometric,
     )
-    if file.syntax.compression != "rle":
+    if not rle:
         header = read_codestream_header(stream, limits.scans)
         _check_header(header, picture)
+        _check_alone(stream, header)
         declared = _coded_bits(header, declared, lossy=file.syntax.lossy)
+        frame = replace(frame, lossless_jpeg=header.lossless_jpeg)
     return StoredPixels(decode(file.syntax.compression, stream, frame), declared)
 
 
@@ -87,9 +95,9 @@ def _overshooting(precision: int, declared: StoredBits) -> StoredBits:
 def _native(file: Part10, element: Element, picture: Picture) -> Stored:
     if element.length == UNDEFINED:
         raise PixelDataCorrupt("Native pixel data must state its length.")
-    _check_length(element.length, picture)
     if element.offset + element.length > len(file.content):
         raise Truncated("The file ends inside its pixel data.")
+    _check_length(element.length, picture)
     dtype = np.dtype(f"{file.encoding.order}u{picture.bits_allocated // 8}")
     count = picture.nbytes // dtype.itemsize
     flat = np.frombuffer(file.content, dtype=dtype, count=count, offset=element.offset)
@@ -124,3 +132,9 @@ def _check_header(header: CodestreamHeader, picture: Picture) -> None:
         raise PixelDataCorrupt("The codestream's size differs from rows and columns.")
     if header.components != picture.samples or header.precision > picture.bits_allocated:
         raise PixelDataCorrupt("The codestream's samples differ from the header's.")
+
+
+def _check_alone(stream: bytes, header: CodestreamHeader) -> None:
+    starts = tuple(start.lstrip(b"\0") for start in FRAME_STARTS)
+    if stream[header.nbytes :].lstrip(b"\0").startswith(starts):
+        raise MultiFrame("The pixel data holds more than one frame.")

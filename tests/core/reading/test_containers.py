@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from pydicom import uid
@@ -18,7 +19,7 @@ from pydicom.filewriter import write_dataset
 from pacx.errors import MultiFrame, Truncated, UnsupportedTransferSyntax
 from pacx.reading import available_decoders, read
 from tests.core.reading.standard import greys_of_rgb
-from tests.dicom_files import ENCODERS, dicom_file
+from tests.dicom_files import ENCODERS, LOSSLESS, Encoder, Pixels, dicom_file
 from tests.hostile_files import data_set_of, element, part10
 from tests.phantom_dicom import chest_pixels
 
@@ -58,14 +59,28 @@ def test_a_codestream_in_fragments_is_joined() -> None:
     assert np.array_equal(read(content).pixels, read(PLAIN).pixels)
 
 
-def test_two_frames_of_compressed_pixels_are_refused() -> None:
-    stream = ENCODERS[uid.JPEGLosslessSV1](PIXELS, 12)
-    for has_bot in (True, False):
-        pixel_data = encapsulate([stream, stream], has_bot=has_bot)
+def jp2(pixels: Pixels, _: int) -> bytes:
+    """A whole JP2 file as a frame."""
+    return bytes(imagecodecs.jpeg2k_encode(pixels, codecformat="jp2", reversible=True))
+
+
+FRAMES: list[tuple[uid.UID, Encoder]] = [
+    *((syntax, ENCODERS[syntax]) for syntax in LOSSLESS),
+    (uid.JPEG2000Lossless, jp2),
+]
+
+
+@pytest.mark.parametrize(("syntax", "encode"), FRAMES)
+def test_two_frames_of_compressed_pixels_are_refused(syntax: uid.UID, encode: Encoder) -> None:
+    frame = encode(PIXELS, 12)
+    frame += b"\0" * (len(frame) % 2)
+    several = [encapsulate([frame, frame], has_bot=has_bot) for has_bot in (True, False)]
+    if syntax != uid.RLELossless:
+        several.append(encapsulate([frame + frame]))
+    for pixel_data in several:
         with pytest.raises(MultiFrame):
-            read(
-                dicom_file(PIXELS, syntax=uid.JPEGLosslessSV1, bits_stored=12, PixelData=pixel_data)
-            )
+            read(dicom_file(PIXELS, syntax=syntax, bits_stored=12, PixelData=pixel_data))
+    assert read(dicom_file(PIXELS, syntax=syntax, bits_stored=12, codestream=frame)).rows == 60
 
 
 def test_icon_images_and_sequences_are_walked_past() -> None:
@@ -98,9 +113,8 @@ def test_a_lookup_table_in_a_sequence_of_unknown_vr(keyword: str) -> None:
     table.LUTData = [65535 - 16 * i for i in range(4096)]
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
     plain = dicom_file(PIXELS, bits_stored=12, WindowCenter=32768, WindowWidth=65536)
-    known = dicom_file(
-        PIXELS, bits_stored=12, WindowCenter=32768, WindowWidth=65536, **{keyword: [table]}
-    )
+    elements: dict[str, Any] = {keyword: [table], "WindowCenter": 32768, "WindowWidth": 65536}
+    known = dicom_file(PIXELS, bits_stored=12, **elements)
     unknown = before_pixels(plain, of_unknown_vr(tag_for_keyword(keyword) or 0, table))
     assert np.array_equal(read(unknown).pixels, read(known).pixels)
     assert not np.array_equal(read(unknown).pixels, read(plain).pixels)
@@ -137,6 +151,21 @@ def test_planes_of_colour(syntax: uid.UID, planar: int) -> None:
 def test_luminance_of_ybr_is_its_first_sample() -> None:
     content = dicom_file(RGB, PhotometricInterpretation="YBR_FULL")
     assert np.abs(read(content).pixels - RGB[..., 0] / 255).max() <= 1e-6
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGLossless, uid.JPEGLosslessSV1])
+@pytest.mark.parametrize("coded", ["RGB", "YCBCR"])
+def test_colours_of_lossless_jpeg_are_those_of_the_header(syntax: uid.UID, coded: str) -> None:
+    stream = bytes(
+        imagecodecs.jpeg8_encode(
+            RGB, lossless=True, predictor=1, colorspace=coded, outcolorspace=coded
+        )
+    )
+    for photometric, expected in (("YBR_FULL", RGB[..., 0] / 255), ("RGB", greys_of_rgb(RGB, 8))):
+        content = dicom_file(
+            RGB, syntax=syntax, codestream=stream, PhotometricInterpretation=photometric
+        )
+        assert np.abs(read(content).pixels - expected).max() <= 1e-6
 
 
 @pytest.mark.parametrize("photometric", ["YBR_FULL", "RGB"])

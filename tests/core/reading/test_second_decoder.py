@@ -17,6 +17,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pacx.reading import ReadingOptions, read
 from tests.core.reading.standard import Display, Integers, greys_of_rgb
 from tests.dicom_files import ENCODERS, dicom_file
+from tests.hostile_files import tiles_without
 from tests.phantom_dicom import chest_pixels
 
 ANYTHING = ReadingOptions(
@@ -82,6 +83,13 @@ def test_another_decoder_sees_the_same(syntax: uid.UID, plugin: str) -> None:
     shown = Display(center=1 << bits - 1, width=1 << bits)(theirs)
     step = 1 if syntax in (uid.JPEGBaseline8Bit, uid.JPEG2000) else 0
     assert np.abs(read(content).pixels - shown).max() <= step / ((1 << bits) - 1) + 1e-6
+
+
+def test_another_decoder_joins_the_same_tiles() -> None:
+    content = tiles_without()
+    _, theirs = decoded(content, "pylibjpeg")
+    shown = Display(center=2048, width=4096)(theirs)
+    assert np.abs(read(content).pixels - shown).max() <= 1e-6
 
 
 def test_openjph_and_openjpeg_decode_htj2k_alike() -> None:
