@@ -21,6 +21,7 @@ from pacx import embeddings
 from pacx.errors import InputError, MalformedImage, MalformedRequest, PacxError
 from pacx.model import Model, load
 from pacx.outputs import check_output
+from pacx.reading import read
 from pacx.results import Prediction
 
 Answer = TypeVar("Answer")
@@ -79,11 +80,19 @@ def embed(
     raise typer.Exit(code=int(len(rows) < len(paths)))
 
 
-def doctor() -> None:
-    """What this installation can read and run."""
+def doctor(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(exists=True, help="Files or folders: which decoder serves each of them."),
+    ] = None,
+) -> None:
+    """What this installation can read and run, and which decoder serves a file."""
     from pacx.engines import available_engines
     from pacx.reading import available_decoders
 
+    if files:
+        _results.print(_decoders_table(_radiographs(files)))
+        return
     table = Table(
         "part", "state", title=f"PaCX {version('pacx')}, Python {platform.python_version()}"
     )
@@ -94,6 +103,17 @@ def doctor() -> None:
     for package in ("fastapi", "torch", "pyarrow"):
         table.add_row(f"package {package}", _installed(package))
     _results.print(table)
+
+
+def _decoders_table(paths: list[Path]) -> Table:
+    table = Table("file", "decoder")
+    for path in paths:
+        try:
+            served = read(path).decoder or "-"
+        except (InputError, OSError) as error:
+            served = error.code if isinstance(error, InputError) else "cannot be opened"
+        table.add_row(escape(str(path)), served)
+    return table
 
 
 def _radiographs(paths: list[Path]) -> list[Path]:
