@@ -5,11 +5,10 @@ from __future__ import annotations
 from pacx.errors import ForProcessing, LateralView, NotAChestRadiograph
 from pacx.radiograph import ImageWarning
 from pacx.reading import tags
+from pacx.reading.body_part import shows_another_part
 from pacx.reading.limits import ReadingOptions
 from pacx.reading.values import Values
 
-_CHEST_WORDS = ("CHEST", "THORA", "TORAX", "LUNG", "PULM", "HEART", "RIB", "STERNUM", "BRUST")
-_NO_PART = frozenset({"UNKNOWN", "OTHER", "NONE", "NA", "N/A", "DEFAULT"})
 _FRONTAL_VIEWS = {"PA": "PA", "AP": "AP", "LLD": "AP", "RLD": "AP"}
 _LATERAL_VIEWS = frozenset({"LL", "RL", "LAT", "LATERAL"})
 # CID 4010: SNOMED CT and the retired SNOMED-RT code of each view.
@@ -74,10 +73,7 @@ def read_view(values: Values) -> str | None:
 
 
 def _body_part(values: Values, options: ReadingOptions) -> list[ImageWarning]:
-    part = values.text(tags.BODY_PART_EXAMINED)
-    if part is None or part in _NO_PART or not part.isascii():
-        return []
-    if any(word in part for word in _CHEST_WORDS):
+    if not shows_another_part(values):
         return []
     if not options.any_body_part:
         raise NotAChestRadiograph("The body part examined is not the chest.")

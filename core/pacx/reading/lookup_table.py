@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.errors import MalformedImage
+from pacx.reading import tags
 from pacx.reading.values import Values
 
 Float64s = NDArray[np.float64]
@@ -64,6 +65,18 @@ def read_lookup_table(
     if signed and first >= 1 << 15:
         first -= 1 << 16
     return LookupTable(first, _entries(values.words(data_tag), count), bits)
+
+
+def first_lookup_table(values: Values, sequence_tag: int, *, signed: bool) -> LookupTable | None:
+    """The table of a modality or VOI sequence's first item that is not empty, or None.
+
+    Raises:
+        MalformedImage: The table is broken.
+    """
+    for item in values.items(sequence_tag):
+        if tags.LUT_DESCRIPTOR in item or tags.LUT_DATA in item:
+            return read_lookup_table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, signed=signed)
+    return None
 
 
 def _entries(words: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:

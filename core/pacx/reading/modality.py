@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pacx.errors import UnusableImage
 from pacx.reading import tags
-from pacx.reading.lookup_table import Float64s, LookupTable, read_lookup_table
+from pacx.reading.lookup_table import Float64s, LookupTable, first_lookup_table
 from pacx.reading.values import Values
 
 _LARGEST = 1e30
@@ -35,8 +35,9 @@ def read_modality(values: Values, *, signed: bool) -> Modality:
         UnusableImage: A slope of zero, or one of the two is not finite.
         MalformedImage: The table is broken.
     """
-    for item in values.items(tags.MODALITY_LUT_SEQUENCE):
-        return read_lookup_table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, signed=signed)
+    table = first_lookup_table(values, tags.MODALITY_LUT_SEQUENCE, signed=signed)
+    if table is not None:
+        return table
     slope = values.decimal(tags.RESCALE_SLOPE)
     intercept = values.decimal(tags.RESCALE_INTERCEPT)
     rescale = Rescale(1.0 if slope is None else slope, intercept or 0.0)

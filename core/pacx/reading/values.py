@@ -57,15 +57,18 @@ class Values:
         return next(iter(self.texts(tag)), None)
 
     def decimals(self, tag: int) -> tuple[float, ...]:
-        """Components of a decimal or integer string; () where absent, NaN where no number.
+        """Components of a decimal or integer string, in their places; () where absent.
 
-        The caller judges NaN and infinity: a broken spacing is unknown, a broken slope is fatal.
+        Empty ones, but for those at the end, and what is no number are NaN. The caller judges NaN
+        and infinity: a broken spacing is unknown, a broken slope is fatal.
         """
-        return tuple(_number(part) for part in self.texts(tag) if part)
+        text = "\\".join(self.texts(tag)).rstrip("\\")
+        return tuple(_number(part) for part in text.split("\\")) if text else ()
 
     def decimal(self, tag: int) -> float | None:
         """First component of a decimal or integer string, or None."""
-        return next(iter(self.decimals(tag)), None)
+        text = self.text(tag)
+        return _number(text) if text else None
 
     def words(self, tag: int) -> NDArray[np.uint16]:
         """16-bit words of a US, SS or OW value; empty where absent.

@@ -10,7 +10,7 @@ import numpy as np
 
 from pacx.radiograph import ImageWarning
 from pacx.reading import tags
-from pacx.reading.lookup_table import Float64s, LookupTable, read_lookup_table
+from pacx.reading.lookup_table import Float64s, LookupTable, first_lookup_table
 from pacx.reading.values import Values
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
@@ -79,8 +79,9 @@ def read_voi(values: Values, *, signed: bool) -> tuple[Voi | None, list[ImageWar
     Raises:
         MalformedImage: The table is broken.
     """
-    for item in values.items(tags.VOI_LUT_SEQUENCE):
-        return read_lookup_table(item, tags.LUT_DESCRIPTOR, tags.LUT_DATA, signed=signed), []
+    table = first_lookup_table(values, tags.VOI_LUT_SEQUENCE, signed=signed)
+    if table is not None:
+        return table, []
     name = values.text(tags.VOI_LUT_FUNCTION)
     function = _FUNCTIONS.get(name, "LINEAR")
     pairs = zip(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from pacx.reading import ReadingOptions
 from tests.core.reading.films import BARE, PIXELS, Elements, codes, film
@@ -22,6 +23,21 @@ from tests.core.reading.standard import Display
             {"WindowCenter": [1000, 2000], "WindowWidth": [0, 4000]},
             Display(center=2000, width=4000),
             {"window_invalid"},
+        ),
+        (
+            {"WindowCenter": ["", "2000"], "WindowWidth": ["500", "4000"]},
+            Display(center=2000, width=4000),
+            {"window_invalid"},
+        ),
+        (
+            {"WindowCenter": ["1000", "2000"], "WindowWidth": ["", "4000"]},
+            Display(center=2000, width=4000),
+            {"window_invalid"},
+        ),
+        (
+            {"WindowCenter": ["1000", ""], "WindowWidth": ["500", ""]},
+            Display(center=1000, width=500),
+            set(),
         ),
         (
             {"WindowCenter": 1000, "WindowWidth": "0.5", "VOILUTFunction": "LINEAR_EXACT"},
@@ -53,6 +69,7 @@ def test_windows_that_are_several_or_strange(
     [
         (BARE, {"no_window"}),
         ({"WindowWidth": None}, {"no_window"}),
+        ({"WindowCenter": "2048", "WindowWidth": ["", "4096"]}, {"no_window", "window_invalid"}),
         ({"WindowWidth": 0}, {"no_window", "window_invalid"}),
         ({"WindowWidth": "0.5"}, {"no_window", "window_invalid"}),
         ({"WindowCenter": -30_000}, {"window_ignored"}),
@@ -64,6 +81,11 @@ def test_without_a_usable_window_one_is_chosen(elements: Elements, warnings: set
     assert (radiograph.pixels.min(), radiograph.pixels.max()) == (0, 1)
     order = np.argsort(PIXELS, axis=None)
     assert (np.diff(radiograph.pixels.ravel()[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_a_lookup_table_without_anything_in_it_is_none(keyword: str) -> None:
+    assert np.array_equal(film({keyword: [Dataset()]}).pixels, film({}).pixels)
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,51 @@ def test_another_modality_passes_where_it_is_allowed() -> None:
         film({"Modality": "DX"}, options=options)
 
 
-@pytest.mark.parametrize("part", ["CHEST", "THORAX", "PORT CHEST", "RIBS", "UNKNOWN", ""])
+CHESTS = [
+    "CHEST",
+    "THORAX",
+    "PORT CHEST",
+    "RIBS",
+    "CHEST_PA",
+    "CHESTPA",
+    "CHESTABDOMEN",
+    "TORAX AP",
+]
+
+
+@pytest.mark.parametrize("part", [*CHESTS, "THORACIC CAVITY", "UNKNOWN", ""])
 def test_words_for_the_chest_and_for_nothing_pass(part: str) -> None:
     assert codes(film({"BodyPartExamined": part})) == set()
+
+
+SPINES = ["THORACIC SPINE", "THORACICSPINE", "TSPINE", "BRUSTWIRBEL", "CHEST SPINE"]
+
+
+@pytest.mark.parametrize("part", [*SPINES, "THORACOLUMBAR", "CRIBRIFORM", "DISTRIBUTED", "HEARTH"])
+def test_words_that_only_sound_like_the_chest_do_not_pass(part: str) -> None:
+    with pytest.raises(NotAChestRadiograph):
+        film({"BodyPartExamined": part})
+
+
+def region(code: str) -> Dataset:
+    """An item of the Anatomic Region Sequence."""
+    item = Dataset()
+    item.CodeValue = code
+    return item
+
+
+@pytest.mark.parametrize("code", ["51185008", "T-D3000", "43799004", "T-D3300", "816094009", "0"])
+def test_coded_chests_and_unknown_codes_pass(code: str) -> None:
+    coded = {"BodyPartExamined": None, "AnatomicRegionSequence": [region(code)]}
+    assert codes(film(coded)) == set()
+
+
+@pytest.mark.parametrize("code", ["85562004", "T-D8700", "122495006", "113345001"])
+def test_coded_other_parts_do_not_pass(code: str) -> None:
+    coded = {"BodyPartExamined": None, "AnatomicRegionSequence": [region(code)]}
+    with pytest.raises(NotAChestRadiograph):
+        film(coded)
+    assert codes(film(coded, options=ReadingOptions(any_body_part=True))) == {"body_part"}
 
 
 def test_another_part_passes_with_a_warning_where_it_is_allowed() -> None:

@@ -39,6 +39,25 @@ from tests.core.reading.films import Elements, codes, film
             set(),
         ),
         (
+            {
+                "ImagerPixelSpacing": ["0.3", "0.3"],
+                "PixelSpacing": None,
+                "EstimatedRadiographicMagnificationFactor": "0",
+                "DistanceSourceToDetector": "1800",
+                "DistanceSourceToPatient": "1500",
+            },
+            (0.25, 0.25),
+            set(),
+        ),
+        ({"PixelSpacing": ["0.0005", "0.0005"]}, None, {"spacing_unknown"}),
+        ({"PixelSpacing": ["101", "101"]}, None, {"spacing_unknown"}),
+        ({"PixelSpacing": ["0.001", "100"]}, (0.001, 100), {"pixels_not_square"}),
+        (
+            {"PixelSpacing": ["1e300", "1e300"], "ImagerPixelSpacing": ["0.2", "0.2"]},
+            (0.2, 0.2),
+            {"spacing_at_detector"},
+        ),
+        (
             {"PixelSpacing": None, "NominalScannedPixelSpacing": ["0.17", "0.17"]},
             (0.17, 0.17),
             set(),
