@@ -9,15 +9,15 @@ from PIL import ExifTags, Image
 from pacx.radiograph import ImageWarning
 
 ORIENTED = ImageWarning("orientation_applied", "The picture was turned upright as its EXIF says.")
-_UPRIGHT = 1
+UPRIGHT = 1
 _MIRRORED = frozenset({2, 4, 5, 7})
 _QUARTER_TURNS = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}
 
 
 def orientation_of(exif: Image.Exif) -> int:
     """Value 1 to 8; whatever else a file says counts as upright."""
-    value = exif.get(ExifTags.Base.Orientation, _UPRIGHT)
-    return value if value in _QUARTER_TURNS or value == 2 else _UPRIGHT
+    value = exif.get(ExifTags.Base.Orientation, UPRIGHT)
+    return value if value in _QUARTER_TURNS or value == 2 else UPRIGHT
 
 
 def upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:

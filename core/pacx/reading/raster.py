@@ -9,7 +9,7 @@ import numpy as np
 from pacx.radiograph import Radiograph, check_usable
 from pacx.reading.jpeg import read_jpeg
 from pacx.reading.limits import ReadingLimits
-from pacx.reading.orientation import ORIENTED, upright
+from pacx.reading.orientation import ORIENTED, UPRIGHT, upright
 from pacx.reading.png import read_png
 from pacx.reading.tiff import read_tiff
 
@@ -26,8 +26,9 @@ def read_raster(content: bytes, name: RasterFormat, limits: ReadingLimits) -> Ra
     """
     samples = _READERS[name](content, limits)
     greys, warnings = samples.greys()
-    if samples.orientation != 1:
+    if samples.orientation != UPRIGHT:
         greys = np.ascontiguousarray(upright(greys, samples.orientation))
+    if samples.turned or samples.orientation != UPRIGHT:
         warnings.append(ORIENTED)
     check_usable(greys)
     return Radiograph(pixels=greys, source=name, decoder=samples.decoder, warnings=tuple(warnings))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pacx.radiograph import ImageWarning
 from pacx.reading.colour import CONVERTED, luminance
+from pacx.reading.orientation import UPRIGHT
 
 Greys = NDArray[np.float32]
 
@@ -26,13 +27,15 @@ class Samples:
     Attributes:
         values: uint8 or uint16 ``[rows, columns, channels]``: grey, grey and alpha, RGB or RGBA.
         decoder: Library that decoded them, with its version.
-        orientation: Of the EXIF data, 1 to 8 (1 is upright).
+        orientation: Of the EXIF data, 1 to 8 (1 is upright), still to be applied.
+        turned: Whether the decoder turned the picture upright.
         inverted: Whether zero is white.
     """
 
     values: NDArray[np.uint8] | NDArray[np.uint16]
     decoder: str
-    orientation: int = 1
+    orientation: int = UPRIGHT
+    turned: bool = False
     inverted: bool = False
 
     def greys(self) -> tuple[Greys, list[ImageWarning]]:

@@ -186,16 +186,34 @@ def test_16_bit_tiffs_are_read_in_any_compression(compression: str | None) -> No
     assert np.abs(radiograph.pixels - deep / 65535).max() <= 1e-6
 
 
-def test_white_is_zero_in_a_tiff() -> None:
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_white_is_zero_in_a_tiff(mode: str) -> None:
     deep = chest_pixels(60, 48) * np.uint16(16)
-    radiograph = saved(Image.fromarray(deep), "TIFF", tiffinfo={262: 0})
+    radiograph = saved(deep_picture(mode), "TIFF", tiffinfo={262: 0})
     assert np.abs(radiograph.pixels - (1 - deep / 65535)).max() <= 1e-6
 
 
 def test_big_endian_tiffs_are_read() -> None:
     deep = chest_pixels(60, 48) * np.uint16(16)
-    picture = Image.frombytes("I;16B", (48, 60), deep.byteswap().tobytes())
-    assert np.abs(saved(picture, "TIFF").pixels - deep / 65535).max() <= 1e-6
+    assert np.abs(saved(deep_picture("I;16B"), "TIFF").pixels - deep / 65535).max() <= 1e-6
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_scans_are_turned_upright(orientation: int, mode: str) -> None:
+    radiograph = saved(deep_picture(mode), "TIFF", tiffinfo={ORIENTATION: orientation})
+    expected = np.asarray(transposed(deep_picture("I;16"), orientation)) / 65535
+    assert radiograph.pixels.shape == expected.shape
+    assert np.abs(radiograph.pixels - expected).max() <= 1e-6
+    assert ("orientation_applied" in codes(radiograph)) == (orientation != 1)
+
+
+def deep_picture(mode: str) -> Image.Image:
+    """16 bits in either byte order."""
+    deep = chest_pixels(60, 48) * np.uint16(16)
+    return Image.frombytes(
+        mode, (48, 60), deep.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    )
 
 
 def test_other_tiffs_are_refused() -> None:
