@@ -169,12 +169,14 @@ def _halved(syntax: uid.UID) -> bytes:
     return _codestream(stream[: len(stream) // 2] + stream[-2:], syntax)
 
 
-def _cut_in_lossless_jpeg(predictor: int) -> bytes:
-    """Without a fifth of the entropy-coded data, with the end marker in place."""
+def cut_in_lossless_jpeg(lost_bytes: int, predictor: int = 1) -> bytes:
+    """Noise without the end of its entropy-coded data, with the end marker in place."""
+    noise = np.random.default_rng(0).integers(0, 4096, (40, 36), dtype=np.uint16)
     stream = bytes(
-        imagecodecs.jpeg8_encode(PIXELS, lossless=True, predictor=predictor, bitspersample=12)
+        imagecodecs.jpeg8_encode(noise, lossless=True, predictor=predictor, bitspersample=12)
     )
-    return _codestream(stream[: len(stream) * 4 // 5] + stream[-2:], uid.JPEGLossless)
+    stream = stream[: len(stream) - 2 - lost_bytes] + stream[-2:]
+    return dicom_file(noise, syntax=uid.JPEGLossless, bits_stored=12, codestream=stream)
 
 
 def tiles_without(*missing: int, emptied: bool = False) -> bytes:
@@ -265,7 +267,7 @@ FAULTS = (
     Fault(19, "half a 12-bit one", lambda: _halved(uid.JPEGExtended12Bit), ("pixel_data_corrupt",)),
     Fault(19, "half a JPEG 2000", lambda: _halved(uid.JPEG2000Lossless), ("pixel_data_corrupt",)),
     Fault(19, "half an HTJ2K", lambda: _halved(uid.HTJ2KLossless), ("pixel_data_corrupt",)),
-    Fault(19, "most of a JPEG", lambda: _cut_in_lossless_jpeg(6), ("pixel_data_corrupt",)),
+    Fault(19, "most of a lossless JPEG", lambda: cut_in_lossless_jpeg(20), ("pixel_data_corrupt",)),
     Fault(19, "a missing tile", lambda: tiles_without(3), ("pixel_data_corrupt",)),
     Fault(19, "an empty tile", lambda: tiles_without(3, emptied=True), ("pixel_data_corrupt",)),
     Fault(19, "one tile", lambda: tiles_without(*range(1, 20)), ("pixel_data_corrupt",)),

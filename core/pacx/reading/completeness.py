@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pacx.errors import PixelDataCorrupt
 from pacx.reading.codestream import end_of_image
 
-# The first zero makes data of a last 0xFF, which would else begin a marker.
-_MORE_SCAN = bytes(range(128)) * 8
+# Unlike the zeros that decoders put in the place of missing bits, from the first bit on.
+_MORE_SCAN = bytes(range(0xAA, 0xFF)) * 12
 _SUSPICIOUS_PIXELS = 8
 
 Integers = NDArray[np.integer[Any]]
@@ -47,5 +47,8 @@ def check_complete(
     if not always and np.ptp(pixels[-1, -_SUSPICIOUS_PIXELS:]) != 0:
         return
     end = end_of_image(stream)
-    if not np.array_equal(decode(stream[:end] + _MORE_SCAN + stream[end:]), pixels):
+    # A last 0xFF would begin a marker with the byte behind it; before a zero it is data.
+    stuffed = b"\0" if stream[end - 1] == 0xFF else b""
+    longer = stream[:end] + stuffed + _MORE_SCAN + stream[end:]
+    if not np.array_equal(decode(longer), pixels):
         raise PixelDataCorrupt("The JPEG data ends before its picture does.")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pacx.errors import PixelDataCorrupt
+from pacx.reading import read
+from tests.hostile_files import cut_in_lossless_jpeg
 from tests.reader_contract import read_one, seeds
 
 SEEDS = [content for content in seeds() if content]
@@ -32,3 +37,15 @@ def test_bytes_that_are_changed_or_cut_off(
 def test_bytes_of_no_format(content: bytes) -> None:
     for head in (b"", b"II*\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0" * 128 + b"DICM"):
         read_one(head + content)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+def test_a_lossless_jpeg_that_ends_early_is_refused_or_shows_all_its_pixels(predictor: int) -> None:
+    whole = read(cut_in_lossless_jpeg(0, predictor)).pixels
+    refused = 0
+    for lost_bytes in range(1, 80):
+        try:
+            assert np.array_equal(read(cut_in_lossless_jpeg(lost_bytes, predictor)).pixels, whole)
+        except PixelDataCorrupt:
+            refused += 1
+    assert refused >= 78
