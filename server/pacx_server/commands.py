@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
 
 from pacx.bundle import open_bundle, resolve
 from pacx.errors import PacxError, SettingsError
@@ -38,10 +39,20 @@ def serve(
     for source in settings.bundles:
         _check_bundle(source)
     logs.configure(settings)
+    leave_processors_to_engine()
     server = _Server(settings)
     server.run()
     if server.failure is not None:
         raise server.failure
+
+
+def leave_processors_to_engine() -> None:
+    """Let numpy's matrix products use one thread, in this process, for good.
+
+    After every product OpenBLAS's threads spin for a while, in case of another; here they take
+    the processors from the engine, which then needs almost twice the time.
+    """
+    threadpool_limits(limits=1, user_api="blas")
 
 
 class _Server(uvicorn.Server):
