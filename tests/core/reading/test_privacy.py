@@ -5,21 +5,17 @@ from __future__ import annotations
 import logging
 import pickle
 import traceback
-from typing import Any
 
 import numpy as np
 import pytest
-from pydicom.datadict import dictionary_VR, keyword_dict
+from pydicom.datadict import dictionary_VR
 
 from pacx.errors import InputError
 from pacx.reading import ReadingOptions, read
 from tests.dicom_files import dicom_file
 from tests.hostile_files import picture_file, png_chunk
-from tests.phantom_dicom import chest_pixels
+from tests.marked_file import MARKER, PIXELS, marked
 
-PIXELS = chest_pixels(60, 48)
-MARKER = "ZQXMARKER"
-TEXTS = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 HOSTILE_NAMES = [
     "../../etc/passwd",
     "Müller^Jürgen",
@@ -29,20 +25,8 @@ HOSTILE_NAMES = [
 ]
 
 
-def marked(elements: dict[str, Any]) -> bytes:
-    """A film with the marker in every element that holds free text."""
-    texts: dict[str, Any] = {
-        keyword: MARKER
-        for keyword, tag in keyword_dict.items()
-        if keyword
-        and tag >> 16 in (0x0008, 0x0010, 0x0018, 0x0020, 0x0032, 0x0038, 0x0040)
-        and dictionary_VR(tag) in TEXTS
-    }
-    return dicom_file(PIXELS, bits_stored=12, **texts | elements)
-
-
 def test_no_text_of_the_file_is_in_the_result(caplog: pytest.LogCaptureFixture) -> None:
-    content = marked({})
+    content = marked()
     assert content.count(MARKER.encode()) > 200
     with caplog.at_level(logging.DEBUG):
         radiograph = read(content)
