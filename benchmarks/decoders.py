@@ -14,10 +14,14 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 from pydicom import uid
 
 from benchmarks.http_load import MEBIBYTE, RESULTS, machine
+from pacx.model import Model, load
 from pacx.preprocessing import ModelInput, PreprocessingSpec, prepare
 from pacx.reading import ReadingLimits, ReadingOptions, read
 from pacx_server.decoder import Confinement
@@ -30,71 +34,112 @@ SYNTAXES = (uid.ExplicitVRLittleEndian, uid.JPEGLosslessSV1, uid.JPEG2000Lossles
 WORKERS = 2
 
 
-async def here(threads: ThreadPoolExecutor, file: bytes, count: int) -> float:
-    """Films a second in threads of this process."""
-    loop = asyncio.get_running_loop()
-    return await _rate(lambda: loop.run_in_executor(threads, _decode, file), count)
+Decode: TypeAlias = Callable[[bytes], Awaitable[ModelInput]]
 
 
-async def guarded(pool: DecoderPool, file: bytes, count: int) -> float:
-    """Films a second with the way to a process and back."""
-    return await _rate(lambda: pool.decode(file, SPEC), count)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Films a second of one transfer syntax, medians.
+
+    Attributes:
+        name: Of the transfer syntax.
+        here: In threads of this process.
+        guarded: With the way to a process and back.
+        here_answered: The first with the model behind it.
+        guarded_answered: The second with the model behind it.
+    """
+
+    name: str
+    here: float
+    guarded: float
+    here_answered: float
+    guarded_answered: float
 
 
-def _decode(file: bytes) -> ModelInput:
-    return prepare(read(file), SPEC)
+class Comparison:
+    """Both ways to decode, and one model with one thread to call it, as in the server."""
+
+    def __init__(self, pool: DecoderPool, model: Model) -> None:
+        self._pool = pool
+        self._model = model
+        self._threads = ThreadPoolExecutor(WORKERS)
+        self._engine = ThreadPoolExecutor(1)
+
+    async def here(self, file: bytes) -> ModelInput:
+        """Decode in a thread of this process."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: prepare(read(file), SPEC))
+
+    async def guarded(self, file: bytes) -> ModelInput:
+        """Decode in a process of its own."""
+        return (await self._pool.decode(file, SPEC)).input
+
+    async def answered(self, decode: Decode, file: bytes) -> None:
+        """Decode, then run the model."""
+        pixels = (await decode(file)).pixels[np.newaxis]
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._engine, self._model.run, pixels)
+
+    async def round(self, file: bytes, count: int) -> tuple[float, ...]:
+        """Films a second: here, guarded, and both with the model behind them."""
+        ways: tuple[Callable[[], Awaitable[object]], ...] = (
+            lambda: self.here(file),
+            lambda: self.guarded(file),
+            lambda: self.answered(self.here, file),
+            lambda: self.answered(self.guarded, file),
+        )
+        return tuple([await _rate(way, count) for way in ways])
 
 
-async def _rate(decode: Callable[[], Awaitable[object]], count: int) -> float:
+async def _rate(work: Callable[[], Awaitable[object]], count: int) -> float:
     async def caller() -> None:
         for _ in range(count // WORKERS):
-            await decode()
+            await work()
 
     started = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(WORKERS)))
     return count // WORKERS * WORKERS / (time.perf_counter() - started)
 
 
-async def compare(rounds: int, count: int) -> list[tuple[str, float, float]]:
-    """Name of the transfer syntax, films a second here, films a second guarded; medians."""
+async def compare(rounds: int, count: int) -> list[Row]:
+    """Measure every transfer syntax."""
     confinement = Confinement(
         memory_bytes=2048 * MEBIBYTE, cpu_s=30, reading=ReadingLimits(), options=ReadingOptions()
     )
     pool = DecoderPool(
         workers=WORKERS, confinement=confinement, deadline_s=120, recycle_after=100_000
     )
-    threads = ThreadPoolExecutor(WORKERS)
     await pool.start()
-    rows = []
+    comparison, rows = Comparison(pool, load()), []
     for syntax in SYNTAXES:
         file = dicom_file(chest_pixels(2500, 2048), syntax=syntax, bits_stored=12)
-        await guarded(pool, file, WORKERS)
-        pairs = [
-            (await here(threads, file, count), await guarded(pool, file, count))
-            for _ in range(rounds)
-        ]
-        inside, outside = (statistics.median(column) for column in zip(*pairs, strict=True))
-        rows.append((uid.UID(syntax).name, inside, outside))
+        await comparison.round(file, WORKERS)
+        measured = [await comparison.round(file, count) for _ in range(rounds)]
+        columns = map(statistics.median, zip(*measured, strict=True))
+        names = ("here", "guarded", "here_answered", "guarded_answered")
+        rows.append(Row(name=uid.UID(syntax).name, **dict(zip(names, columns, strict=True))))
     await pool.close()
     return rows
 
 
-def report(rows: list[tuple[str, float, float]]) -> str:
+def report(rows: list[Row]) -> str:
     """A page with one line for each transfer syntax."""
     lines = [
-        f"| {name} | {inside:.1f} | {outside:.1f} | {outside / inside:.2f} |"
-        for name, inside, outside in rows
+        f"| {row.name} | {row.here:.1f} | {row.guarded:.1f} | {row.guarded / row.here:.2f} "
+        f"| {row.here_answered:.1f} | {row.guarded_answered:.1f} "
+        f"| {row.guarded_answered / row.here_answered:.2f} |"
+        for row in rows
     ]
     return "\n".join(
         [
             "# Guarded decoding",
             "",
             f"Films of 2048 x 2500 pixels a second, read and resized, {WORKERS} threads of one "
-            f"process beside {WORKERS} guarded processes, medians of alternating rounds; "
-            f"{machine()}.",
+            f"process beside {WORKERS} guarded processes, alone and with the model behind them; "
+            f"medians of alternating rounds; {machine()}.",
             "",
-            "| transfer syntax | in process, films/s | guarded, films/s | ratio |",
-            "| --- | --- | --- | --- |",
+            "| transfer syntax | in process | guarded | ratio | with the model | guarded | ratio |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
             *lines,
             "",
         ]
@@ -105,7 +150,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--write", action="store_true", help="docs/results/decoders.md")
     arguments = parser.parse_args()
     page = report(asyncio.run(compare(arguments.rounds, arguments.count)))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 
-from pacx.errors import NotReady, PacxError
+from pacx.errors import EngineError, NotReady, PacxError
 from pacx.reading import ReadingLimits, ReadingOptions
 from pacx_server.admission import Admission
 from pacx_server.audit import AuditLog
@@ -108,6 +108,10 @@ class Service:
         except PacxError as error:
             self.state = "failed"
             self._on_failure(error)
+        except Exception as error:
+            log.exception("the server cannot start")
+            self.state = "failed"
+            self._on_failure(EngineError(f"The server cannot start ({type(error).__name__})."))
         else:
             self._open()
         self.settled.set()

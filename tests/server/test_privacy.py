@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,18 +23,20 @@ ROUTES = (
 
 @pytest.fixture
 def watched(tiny: Path, tmp_path: Path) -> Iterator[LiveServer]:
-    """A talkative server whose every file lands in one folder."""
-    (tmp_path / "temporary").mkdir()
+    """A talkative server, whose temporary folder is looked through in the end."""
     environment = {
         "PACX_BUNDLES": str(tiny),
         "PACX_LOG_LEVEL": "debug",
         "PACX_AUDIT_LOG": str(tmp_path / "audit.jsonl"),
         "PACX_AUDIT_KEY": "a key of this test",
-        "TMPDIR": str(tmp_path / "temporary"),
-        "HOME": str(tmp_path / "temporary"),
     }
-    with running(tmp_path, environment) as server:
-        yield server
+    # A socket's path holds 107 bytes at most, so its folder must not lie deep.
+    with tempfile.TemporaryDirectory(prefix="pacx-") as temporary:
+        environment |= {"TMPDIR": temporary, "HOME": temporary}
+        with running(tmp_path, environment) as server:
+            yield server
+            kept = [path for path in Path(temporary).rglob("*") if path.is_file()]
+            assert not any(MARKER.encode() in path.read_bytes() for path in kept)
 
 
 def films() -> dict[str, bytes]:

@@ -24,7 +24,7 @@ def shaped_film(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_the_map_grows_with_the_slider(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     pictures = {}
     for percent in (0, 25, 50, 100):
         viewer.set_opacity(percent)
@@ -39,7 +39,7 @@ def test_the_map_grows_with_the_slider(viewer: Viewer, film: Path) -> None:
 
 
 def test_the_film_alone_is_grey_and_comes_back(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     with_map = viewer.film_pixels()
     viewer.at("overlay").uncheck()
     bare = viewer.film_pixels()
@@ -50,7 +50,7 @@ def test_the_film_alone_is_grey_and_comes_back(viewer: Viewer, film: Path) -> No
 
 
 def test_the_map_sits_where_the_server_looked(viewer: Viewer, shaped_film: Path) -> None:
-    viewer.open(shaped_film)
+    viewer.open_plain(shaped_film)
     viewer.set_opacity(100)
     blacken(viewer)
     seen = viewer.film_pixels()
@@ -68,7 +68,7 @@ def test_the_map_sits_where_the_server_looked(viewer: Viewer, shaped_film: Path)
 
 def test_what_is_saved_is_what_the_server_draws(viewer: Viewer, shaped_film: Path) -> None:
     """Film, map and colours are the server's, pixel for pixel, whatever the shape."""
-    viewer.open(shaped_film)
+    viewer.open_plain(shaped_film)
     viewer.set_opacity(60)
     saved = viewer.save(shaped_film.with_suffix(".png"))
     drawn = decode(
@@ -83,7 +83,7 @@ def test_what_is_saved_is_what_the_server_draws(viewer: Viewer, shaped_film: Pat
 
 
 def test_every_kind_of_attention_has_a_map_of_its_own(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     pictures = []
     for title in ("Attention rollout", "Attention, last layer"):
         viewer.at("method").select_option(label=title)
@@ -95,7 +95,7 @@ def test_every_kind_of_attention_has_a_map_of_its_own(viewer: Viewer, film: Path
 
 
 def test_a_map_explains_one_finding_or_one_against_another(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     expect(viewer.at("target")).to_be_hidden()
     viewer.at("method").select_option("relevance")
     viewer.settle()
@@ -115,7 +115,7 @@ def test_a_map_explains_one_finding_or_one_against_another(viewer: Viewer, film:
 
 
 def test_a_signed_map_is_blue_against_and_orange_for(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     answer = json.loads(viewer.ask_server("explanations", film))
     answer |= {"method": "relevance", "signed": True, "grid": [[-1.0, -1.0, 0.0, 0.5, 0.5]] * 5}
     viewer.page.route("**/explanations?*relevance*", lambda route: route.fulfill(json=answer))
@@ -131,7 +131,7 @@ def test_a_signed_map_is_blue_against_and_orange_for(viewer: Viewer, film: Path)
 
 
 def test_a_jpeg_2000_film_of_a_hospital(viewer: Viewer, data_dir: Path, tmp_path: Path) -> None:
-    viewer.open(data_dir / "dicom" / "RG1_J2KR.dcm")
+    viewer.open_plain(data_dir / "dicom" / "RG1_J2KR.dcm")
     assert "CR · PA · 1841 x 1955" in viewer.page.locator(".plate.head").inner_text()
     warnings = viewer.page.get_by_role("list", name="Warnings")
     assert "spacing" in warnings.inner_text().lower()
@@ -145,7 +145,7 @@ def test_a_jpeg_2000_film_of_a_hospital(viewer: Viewer, data_dir: Path, tmp_path
 
 
 def test_a_mouse_drag_moves_the_window(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     viewer.at("overlay").uncheck()
     before = viewer.film_pixels()
     drag(viewer, 60, 40)
@@ -157,7 +157,7 @@ def test_a_mouse_drag_moves_the_window(viewer: Viewer, film: Path) -> None:
 
 
 def test_the_wheel_zooms_at_the_mouse_and_a_drag_pans(viewer: Viewer, film: Path) -> None:
-    viewer.open(film)
+    viewer.open_plain(film)
     before = viewer.film_box()
     x, y = before["x"] + before["width"] / 4, before["y"] + before["height"] / 4
     viewer.page.mouse.move(x, y)

@@ -38,6 +38,13 @@ class Viewer:
         self.page.locator("#file").set_input_files(list(films))
         self.settle()
 
+    def open_plain(self, *films: Path) -> None:
+        """Open films and leave out the outlines, which would lie over film and map."""
+        self.open(*films)
+        for box in self.page.locator("#outlines input:visible").all():
+            box.uncheck()
+        self.settle()
+
     def unlock(self, key: str) -> None:
         """Give a key to the page that asks for one."""
         self.page.get_by_label("API key").fill(key)
