@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -138,7 +139,6 @@ class _Embedder(nn.Module):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_exports_to_onnx_with_a_dynamic_batch(tiny: EncoderConfig, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra cpu is not installed")
     model, path = _Embedder(VisionTransformer(tiny)).eval(), tmp_path / "encode.onnx"
     batch = {"pixels": {0: torch.export.Dim("batch", min=1, max=64)}}
     torch.onnx.export(
