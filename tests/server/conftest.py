@@ -23,7 +23,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that takes its time, about a tenth of a second per image."""
+    """A bundle that takes its time, some ten milliseconds per image."""
     folder = tmp_path_factory.mktemp("bundles") / "busy"
     return make_bundle(folder, name="busy", work=100).directory
 

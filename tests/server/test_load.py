@@ -78,23 +78,30 @@ def test_a_deadline_that_passes_in_the_queue(
     launch: Launch, busy: object, phantom_dicom: bytes
 ) -> None:
     """The engine takes one at a time; what has waited too long is answered and never run."""
-    deadline_s = 0.6
+    deadline_s = 0.4
     server = launch(bundles=busy, deadline_s=deadline_s, max_batch=1, queue_count=8192)
     film = {"file": phantom_dicom}
 
     async def story() -> list[int]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=60) as client:
-            asked = time.monotonic()
-            statuses = [(await client.post("/predict", files=film)).status_code]
-            # Enough for the deadline three times over, however fast the machine is.
-            count = max(24, math.ceil(3 * deadline_s / (time.monotonic() - asked)))
-            posts = (client.post("/predict", files=film) for _ in range(count))
-            return statuses + [answer.status_code for answer in await asyncio.gather(*posts)]
+            lone = [await client.post("/predict", files=film) for _ in range(5)]
+            paces_ms = [
+                answer.json()["timing_ms"]["inference"]
+                for answer in lone
+                if answer.status_code == 200
+            ]
+            # Enough for the deadline four times over, however fast the machine is.
+            count = max(24, math.ceil(4 * deadline_s * 1000 / min(paces_ms, default=100)))
+            many = await asyncio.gather(
+                *(client.post("/predict", files=film) for _ in range(count))
+            )
+            return [answer.status_code for answer in (*lone, *many)]
 
     statuses = asyncio.run(story())
     assert set(statuses) <= {200, 504}
     assert 504 in statuses
     text = httpx.get(f"{server.url}/metrics").text
-    # Two lanes may hold an item each when its deadline passes; nobody else was run.
-    assert metric(text, "pacx_batch_size_sum") <= statuses.count(200) + 2
+    # Some were in the engine when their deadline passed; most of the late ones never got there.
+    late = statuses.count(504)
+    assert metric(text, "pacx_batch_size_sum") <= statuses.count(200) + late / 2
