@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress as Bars
 from rich.table import Table
+
+from pacx_evaluation.progress import shown
 
 if TYPE_CHECKING:
     from pacx_evaluation.report.records import Report
@@ -52,26 +53,29 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps embeddings between evaluations.")
     ] = None,
+    within: Annotated[
+        Path | None, typer.Option(help="Refuse a manifest that names films outside this folder.")
+    ] = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Tell progress and errors as JSON lines.")
+    ] = False,
 ) -> None:
     """Measure encoders by the paper's protocol and write a report."""
-    from pacx_evaluation.benchmarks import open_benchmark
-    from pacx_evaluation.evaluation import prepare, run
-    from pacx_evaluation.report.writer import write_report
-    from pacx_evaluation.statistics.bootstrap import Bootstrap
-    from pacx_evaluation.subjects import EmbeddingCache, open_subject
-    from pacx_evaluation.subjects.cache import default_cache
-    from pacx_training.cohorts.outlines import read_outlines
+    with shown(_console, as_json=events) as progress:
+        from pacx_evaluation.benchmarks import open_benchmark
 
-    opened = open_benchmark(benchmark, data=data, labels=label or ())
-    encoders = [open_subject(subject, seed=seed) for subject in subjects]
-    with Bars(console=_console, transient=True) as bars:
-        task = bars.add_task("reading films", total=None)
+        # Before anything heavy is imported: a table that is wrong is told at once.
+        opened = open_benchmark(benchmark, data=data, labels=label or (), within=within)
 
-        def progress(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
+        from pacx_evaluation.evaluation import prepare, run
+        from pacx_evaluation.report.writer import write_report
+        from pacx_evaluation.statistics.bootstrap import Bootstrap
+        from pacx_evaluation.subjects import EmbeddingCache, open_subject
+        from pacx_evaluation.subjects.cache import default_cache
+        from pacx_training.cohorts.outlines import read_outlines
 
         study = prepare(
-            encoders,
+            [open_subject(subject, seed=seed) for subject in subjects],
             opened,
             EmbeddingCache(cache or default_cache()),
             bootstrap=Bootstrap(replicates=replicates, seed=seed),

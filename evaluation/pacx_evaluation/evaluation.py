@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from pacx.errors import EvaluationError
 from pacx_evaluation.benchmarks import Benchmark
+from pacx_evaluation.progress import Progress
 from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, Encoder
 from pacx_training.cohorts.outlines import OutlinedFilm
-
-Progress = Callable[[str, int, int], object]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 def prepare(

@@ -97,3 +97,12 @@ def test_two_subjects_of_one_name_are_refused(
     encoders = [open_subject(f"same={run_folder}") for _ in range(2)]
     with pytest.raises(SubjectError, match="same name"):
         prepare(encoders, open_benchmark(str(films.manifest)), cache, bootstrap=Bootstrap())
+
+
+def test_films_outside_the_folder_are_refused_before_they_are_looked_for(films: DrawnFilms) -> None:
+    for place in ("../secret.png", "/etc/passwd", "a/../../secret.png"):
+        table = films.table.copy()
+        table.loc[2, "path"] = place
+        with pytest.raises(CohortError, match="row 4: the image lies outside"):
+            open_benchmark(str(films.write(table)), within=films.folder)
+    assert open_benchmark(str(films.manifest), within=films.folder).targets

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx.errors import BenchmarkError
+from pacx.errors import BenchmarkError, CohortError
 from pacx_evaluation.benchmarks.attributes import ATTRIBUTES, read_attributes
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Exclusion, Kind, Target
 from pacx_training.cohorts.manifest import (
@@ -31,19 +31,25 @@ _ALONE = "The manifest names no patients, so that every film counts as a patient
 _UNCERTAIN = -1.0
 
 
-def manifest_benchmark(path: Path, labels: Sequence[str] = ()) -> Benchmark:
+def manifest_benchmark(
+    path: Path, labels: Sequence[str] = (), within: Path | None = None
+) -> Benchmark:
     """Read a manifest.
 
     Args:
         path: CSV or Parquet.
         labels: Columns to ask about; none means all that are neither paths nor attributes.
+        within: The folder that all films must lie in, None for anywhere.
 
     Raises:
-        CohortError: A file is missing, a label is no number, two splits share a patient.
+        CohortError: A file is missing or elsewhere, a label is no number, two splits share a
+            patient.
         BenchmarkError: An unknown split, no labels, or no film.
     """
     table = read_table(path)
     check_columns(table, ["path", *labels], path.name)
+    if within is not None:
+        _check_place(table, path, within)
     names = tuple(labels) or _label_columns(table)
     columns = [_known(numbers(table, name, path.name)) for name in names]
     exclusions = tuple(
@@ -81,6 +87,14 @@ def _cohort(
         labels=np.stack(columns, axis=1) if columns else np.empty((films, 0), np.float32),
         weights=np.ones(films),
     )
+
+
+def _check_place(table: pd.DataFrame, path: Path, within: Path) -> None:
+    """Refuse films outside a folder before anyone looks whether they exist."""
+    folder = within.resolve()
+    for row, name in enumerate(table["path"].tolist()):
+        if not (path.parent / str(name)).resolve().is_relative_to(folder):
+            raise CohortError(f"{path.name}, row {row + 2}: the image lies outside the folder.")
 
 
 def _label_columns(table: pd.DataFrame) -> tuple[str, ...]:

@@ -27,20 +27,27 @@ def benchmark_names() -> tuple[str, ...]:
     return tuple(_FOLDERS)
 
 
-def open_benchmark(text: str, *, data: Path | None = None, labels: Sequence[str] = ()) -> Benchmark:
+def open_benchmark(
+    text: str,
+    *,
+    data: Path | None = None,
+    labels: Sequence[str] = (),
+    within: Path | None = None,
+) -> Benchmark:
     """Open a benchmark.
 
     Args:
         text: One of the names, or the path of a manifest.
         data: The folder that a named benchmark is read from.
         labels: Columns of a manifest to ask about; none means all.
+        within: The folder that a manifest's films must lie in, None for anywhere.
 
     Raises:
         BenchmarkError: No such benchmark, or its folder was not given.
         CohortError: Its data is wrong.
     """
     if Path(text).suffix in _TABLES:
-        return manifest_benchmark(Path(text), labels)
+        return manifest_benchmark(Path(text), labels, within)
     if text not in _FOLDERS:
         known = ", ".join(benchmark_names())
         raise BenchmarkError(f"Benchmarks are {known}, or a manifest ending in .csv or .parquet.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from pacx_client import ModelIdentity, PacxClient
 
 API_KEY_VARIABLE = "PACX_API_KEY"
+PATIENCE_S = 600.0
+RETRIES = 20
+"""An evaluation has time: a server that is busy with others is asked again for some minutes."""
 _WHITE = 65535
 
 
@@ -35,7 +39,10 @@ class ServerEncoder:
 
     def embed(self, films: Sequence[Film]) -> Embeddings:
         """Send the films; see :class:`pacx_evaluation.subjects.encoder.Encoder`."""
-        with _client(self._address) as client:
+        with (
+            _client(self._address, timeout_s=PATIENCE_S, retries=RETRIES) as client,
+            _in_our_words(),
+        ):
             answer = client.embed([_upload(film) for film in films])
         for failed in answer.failed:
             code = failed.error.code if failed.error else None
@@ -63,12 +70,26 @@ def from_server(address: str, name: str) -> ServerEncoder:
     return ServerEncoder(address, _identity(model, name))
 
 
-def _client(address: str) -> PacxClient:
+def _client(address: str, *, timeout_s: float = 60.0, retries: int = 3) -> PacxClient:
     try:
         from pacx_client import PacxClient
     except ImportError as error:
         raise ExtraMissing("The client is not installed: pip install pacx-client.") from error
-    return PacxClient(address, api_key=os.environ.get(API_KEY_VARIABLE))
+    key = os.environ.get(API_KEY_VARIABLE)
+    return PacxClient(address, api_key=key, timeout_s=timeout_s, retries=retries)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Turn what a client raises into an error of ours."""
+    from pacx_client import PacxApiError, PacxClientError
+
+    try:
+        yield
+    except PacxApiError as error:
+        raise EvaluationError(f"The server refused the films: {error.code}.") from error
+    except PacxClientError as error:
+        raise EvaluationError("The server does not answer any more.") from error
 
 
 def _identity(model: ModelIdentity, name: str) -> Identity:
