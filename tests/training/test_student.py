@@ -94,6 +94,29 @@ def test_the_loss_is_the_weighted_sum_of_its_parts() -> None:
     torch.testing.assert_close(parts["loss"], 0.5 * contrastive + 1.0 * regression)
 
 
+def test_retention_pulls_features_back_and_is_in_no_snapshot(tiny: EncoderConfig) -> None:
+    torch.manual_seed(0)
+    objective = ObjectiveSettings(retention_weight=2.0, head_dropout=0)
+    tuning = TuningSettings(lora=LoraSettings(dropout=0))
+    student = Student(VisionTransformer(tiny), {"labs": 6}, objective, tuning)
+    plain = Student(VisionTransformer(tiny), {"labs": 6}, ObjectiveSettings(), tuning)
+    assert student.state_dict().keys() == plain.state_dict().keys()
+    pixels, patients = torch.randn(4, 3, 32, 32), torch.arange(4)
+    batch = (pixels, patients, torch.randn(4, 6), torch.ones(4, dtype=torch.bool))
+    unmoved = student(*batch)
+    torch.testing.assert_close(unmoved["retention"], torch.tensor(0.0), atol=1e-6, rtol=0)
+    with torch.no_grad():
+        for name, parameter in student.encoder.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3)
+    moved = student(*batch)
+    assert moved["retention"] > 1e-3
+    expected = 0.5 * moved["contrastive_labs"] + moved["regression_labs"] + 2 * moved["retention"]
+    torch.testing.assert_close(moved["loss"], expected)
+    moved["retention"].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.encoder.parameters())
+
+
 def test_a_patient_without_ecg_still_teaches_labs() -> None:
     pixels, patients, ecg, _, labs, has_labs = two_ranks.films()
     nobody = torch.zeros(len(patients), dtype=torch.bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -10,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pacx_training.encoder import VisionTransformer
+from pacx_training.encoder import EncoderOutput, VisionTransformer
 from pacx_training.lora import LoraSettings, add_lora, tune_last_blocks
 from pacx_training.objective import (
     contrastive_loss,
@@ -36,6 +37,9 @@ class ObjectiveSettings(RecipeSection):
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     contrastive_weight: float = Field(0.5, ge=0, description="lambda_C.")
     regression_weight: float = Field(1.0, ge=0, description="lambda_R.")
+    retention_weight: float = Field(
+        0.0, ge=0, description="Of the distance from stage 1's features; the paper has none."
+    )
 
 
 class TuningSettings(RecipeSection):
@@ -61,6 +65,26 @@ class ProjectionHead(nn.Sequential):
         super().__init__(nn.Dropout(dropout), linear, nn.LayerNorm(outputs))
 
 
+class FrozenFeatures:
+    """The encoder as it was before stage 2; no module, so that no snapshot holds it."""
+
+    def __init__(self, encoder: VisionTransformer) -> None:
+        self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
+
+    def distance(self, pixels: Tensor, features: EncoderOutput) -> Tensor:
+        """How far features moved: ``1 - cosine``, the class token and the patches' mean half each.
+
+        Args:
+            pixels: float ``[N, 3, S, S]``, normalised.
+            features: Of the encoder now, on the same films.
+        """
+        with torch.no_grad():
+            before = self._encoder.to(pixels.device)(pixels)
+        film = cosine_distances(features.cls, before.cls).mean()
+        patches = cosine_distances(features.tokens, before.tokens).mean()
+        return (gathered(film[None]).mean() + gathered(patches[None]).mean()) / 2
+
+
 class Student(nn.Module):
     """Everything that stage 2 trains; the teachers are not part of it."""
 
@@ -75,6 +99,7 @@ class Student(nn.Module):
         super().__init__()
         width, shared = encoder.config.embed_dim, objective.shared_dimension
         dropout = objective.head_dropout
+        self._before = FrozenFeatures(encoder) if objective.retention_weight else None
         if tuning.lora is not None:
             add_lora(encoder, tuning.lora)
         else:
@@ -110,9 +135,11 @@ class Student(nn.Module):
                 ``[N]``, False where the admission lacks it.
 
         Returns:
-            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars.
+            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars,
+            and ``retention`` where it has a weight.
         """
-        embedding = self.encoder(pixels).cls
+        features = self.encoder(pixels)
+        embedding = features.cls
         film, patients = gathered(self.cxr_to_shared(embedding)), gathered(patients)
         parts: dict[str, Tensor] = {"scale": self.scale.detach()}
         presents = [gathered(present) for present in teachers[1::2]]
@@ -127,6 +154,8 @@ class Student(nn.Module):
             )
             distances = gathered(cosine_distances(self.cxr_to[name](embedding), target))
             parts[f"regression_{name}"] = masked_mean(distances, present)
+        if self._before is not None:
+            parts["retention"] = self._before.distance(pixels, features)
         return {"loss": self._total(parts, presents), **parts}
 
     def _total(self, parts: Mapping[str, Tensor], presents: list[Tensor]) -> Tensor:
@@ -134,6 +163,8 @@ class Student(nn.Module):
             return mean_of_present([parts[f"{kind}_{name}"] for name in self.modalities], presents)
 
         weights = self.objective
-        return weights.contrastive_weight * mean("contrastive") + (
-            weights.regression_weight * mean("regression")
-        )
+        total = weights.contrastive_weight * mean("contrastive")
+        total = total + weights.regression_weight * mean("regression")
+        if "retention" in parts:
+            total = total + weights.retention_weight * parts["retention"]
+        return total

@@ -12,11 +12,18 @@ from typer.testing import CliRunner
 
 from pacx.cli import app
 from pacx.errors import CohortError
+from pacx.model import load
 from pacx_training.cohorts.catalogue import Terms
 from pacx_training.cohorts.manifest import Cohort, read_manifest
 from pacx_training.cohorts.paired import grey_films, read_paired
 from pacx_training.cohorts.phantom import phantom_radiograph
+from pacx_training.cohorts.simulated.film_anatomy import with_anatomy
 from pacx_training.cohorts.simulated.given import GivenPlan, facts_of, write_cohort_given
+from pacx_training.cohorts.simulated.physiology import (
+    RadiographFacts,
+    State,
+    physiology_given,
+)
 
 FILMS = 24
 SIZE = 48
@@ -79,6 +86,37 @@ def test_patients_fit_their_films(written: Path) -> None:
     assert truth["congestion"][ill].mean() > truth["congestion"][~ill].mean() + 1
     assert truth["heart_failure"][ill].mean() > truth["heart_failure"][~ill].mean() + 0.5
     assert not any(str(column).startswith("film_") for column in truth.columns)
+
+
+def test_older_patients_and_larger_hearts_are_drawn_as_such() -> None:
+    def mean(state: State, facts: RadiographFacts) -> float:
+        drawn = (physiology_given(facts, np.random.default_rng(seed)) for seed in range(60))
+        return float(np.mean([patient.score(state) for patient in drawn]))
+
+    assert mean("age", RadiographFacts(age_years=80)) == pytest.approx(20 / 17, abs=0.15)
+    assert mean("age", RadiographFacts(age_years=25)) < -1.6
+    large, small = RadiographFacts(heart_share=2.5), RadiographFacts(heart_share=-2.5)
+    assert mean("heart_failure", large) > mean("heart_failure", small) + 0.5
+    assert mean("emphysema", large) < mean("emphysema", small) - 0.5
+
+
+def test_a_bundle_measures_the_films(films: Cohort) -> None:
+    measured = with_anatomy(films, load())
+    ratios = measured.label("cardiothoracic_ratio")
+    assert measured.label_names == (*films.label_names[:3], "cardiothoracic_ratio", "heart_share")
+    known = ratios[np.isfinite(ratios)]
+    assert len(known) >= FILMS // 2
+    assert ((known > 0.25) & (known < 0.95)).all()
+    share = measured.label("heart_share")
+    assert np.nanmedian(share[measured.splits == "train"]) == pytest.approx(0, abs=1e-6)
+    assert (np.isfinite(share) == np.isfinite(ratios)).all()
+    assert np.array_equal(measured.label("Edema"), films.label("Edema"))
+
+
+def test_workers_change_nothing(films: Cohort, written: Path, tmp_path: Path) -> None:
+    assert list(write_cohort_given(films, PLAN, tmp_path, workers=2))
+    name = "data_npy/val/ecg_val.npy"
+    assert (written / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_films_are_credited_and_physiology_is_marked(written: Path) -> None:

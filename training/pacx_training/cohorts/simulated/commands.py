@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -25,25 +25,46 @@ def simulate(
         Path | None,
         typer.Option(help="Real films (a manifest or data set) to draw patients for instead."),
     ] = None,
+    anatomy: Annotated[
+        str | None,
+        typer.Option(help="With --given: a bundle that measures heart and lungs of the films."),
+    ] = None,
 ) -> None:
     """Write a simulated cohort in Symile-MIMIC's layout: film, ECG, fifty labs, and the truth."""
     from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 
     if given is not None:
-        _simulate_given(given, output, seed, size)
+        _simulate_given(given, output, GivenOptions(anatomy, seed, size, workers))
         return
+    if anatomy is not None:
+        raise typer.BadParameter("--anatomy measures the films of --given.")
     plan = CohortPlan(visits=visits, seed=seed, size=size, missing_ecg=missing_ecg)
     _show(write_cohort(plan, output, workers=workers), visits)
     Console(stderr=True).print(f"{visits} simulated visits in {output}; not data of real patients.")
 
 
-def _simulate_given(given: Path, output: Path, seed: int, size: int) -> None:
+class GivenOptions(NamedTuple):
+    """What the command was told besides films and folder."""
+
+    anatomy: str | None
+    seed: int
+    size: int
+    workers: int
+
+
+def _simulate_given(given: Path, output: Path, options: GivenOptions) -> None:
+    from pacx.model import load
     from pacx_training.cohorts.catalogue import read_cohort
+    from pacx_training.cohorts.simulated.film_anatomy import with_anatomy
     from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
 
     films, terms = read_cohort(given)
-    plan = GivenPlan(films=terms, seed=seed, size=size)
-    _show(write_cohort_given(films, plan, output), len(films))
+    plan = GivenPlan(films=terms, seed=options.seed, size=options.size)
+    if options.anatomy is not None:
+        model = load(options.anatomy)
+        films = with_anatomy(films, model)
+        plan = plan.model_copy(update={"anatomy": model.sha256})
+    _show(write_cohort_given(films, plan, output, workers=options.workers), len(films))
     text = f"{len(films)} real films with simulated ECG and laboratory values in {output}."
     Console(stderr=True).print(text)
 

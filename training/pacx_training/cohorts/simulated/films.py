@@ -21,6 +21,20 @@ HEART_SIZE = {"heart_failure": 0.038, "hypertension": 0.012, "anaemia": 0.008, "
 trapped around it narrows it."""
 HEART_SIZE_NOISE = 0.022
 """Projection, breath and build, which have nothing to do with illness."""
+RATIO_NOISE = 0.02
+"""Standard deviation between what a film measures and what a state would give (assumption)."""
+HEART_SHARE = {"heart_failure": 0.45, "congestion": 0.25, "effusion": 0.15, "emphysema": -0.40}
+"""Standard deviations of the heart's share of the area of heart and lungs per unit of score:
+failure widens the heart, wet and compressed lungs shrink, trapped air spreads them. Directions as
+above; sizes are assumptions."""
+HEART_SHARE_NOISE = 0.9
+"""In standard deviations: wide, because the heart's width stands in the ratio already
+(assumption)."""
+
+
+def expected_heart_share(scores: Vector) -> Vector:
+    """Return the mean standardised heart share for scores ``[..., states]``; shape ``[...]``."""
+    return np.asarray(scores @ np.asarray([HEART_SHARE.get(state, 0.0) for state in STATES]))
 
 
 def expected_cardiothoracic_ratio(scores: Vector) -> Vector:

@@ -1,13 +1,17 @@
 """Real films with simulated physiology: patients who could have such a film.
 
-What is known of a film (its findings, and its cardiothoracic ratio where a column gives it) narrows
-down the latent state; electrocardiogram and laboratory values are drawn from that state. Films of
-one patient share a patient in the cohort, but their states are drawn one by one.
+What is known of a film (its findings, the patient's age, and heart and lungs where a column gives
+their size or a bundle measures them) narrows down the latent state; electrocardiogram and
+laboratory values are drawn from that state. Films of one patient share a patient in the cohort,
+but their states are drawn one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,7 @@ from pacx_training.cohorts.catalogue import Terms
 from pacx_training.cohorts.images import prepared
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.cohorts.simulated.cohort import FIRST_ADMISSION, truth_of
-from pacx_training.cohorts.simulated.patients import patient_given
+from pacx_training.cohorts.simulated.patients import SimulatedPatient, patient_given
 from pacx_training.cohorts.simulated.physiology import RadiographFacts
 from pacx_training.cohorts.simulated.writer import UNKNOWN, Admission, SplitWriter, describe
 from pacx_training.cohorts.symile_mimic import SPLITS
@@ -29,7 +33,9 @@ CONGESTION = ("Edema",)
 EFFUSION = ("Effusion", "Pleural Effusion", "Pleural effusion")
 CONSOLIDATION = ("Pneumonia", "Infiltration", "Consolidation")
 EMPHYSEMA = ("Emphysema",)
+AGE = "age_years"
 RATIO = "cardiothoracic_ratio"
+HEART_SHARE = "heart_share"
 """Labels of a cohort that narrow down the state; those that it lacks are not known."""
 
 
@@ -39,15 +45,17 @@ class GivenPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     films: Terms
+    anatomy: str | None = Field(None, description="Sha256 of the bundle that measured the films.")
     seed: int = Field(0, ge=0)
     size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
 
 
 def facts_of(films: Cohort, row: int) -> RadiographFacts:
     """What the labels of one film say of its patient."""
-    ratio = _label(films, row, RATIO)
     return RadiographFacts(
-        cardiothoracic_ratio=ratio,
+        cardiothoracic_ratio=_label(films, row, RATIO),
+        heart_share=_label(films, row, HEART_SHARE),
+        age_years=_label(films, row, AGE),
         congestion=_any(films, row, CONGESTION),
         effusion=_any(films, row, EFFUSION),
         consolidation=_any(films, row, CONSOLIDATION),
@@ -55,13 +63,16 @@ def facts_of(films: Cohort, row: int) -> RadiographFacts:
     )
 
 
-def write_cohort_given(films: Cohort, plan: GivenPlan, folder: Path) -> Iterator[int]:
+def write_cohort_given(
+    films: Cohort, plan: GivenPlan, folder: Path, *, workers: int = 1
+) -> Iterator[int]:
     """Draw a patient for every film and write the cohort in Symile's layout.
 
     Args:
         films: With the splits ``train``, ``val`` and ``test``, of which the last two may be empty.
         plan: Seed and size.
         folder: Is made; files of an older cohort in it are replaced.
+        workers: Processes that simulate; the result does not depend on it.
 
     Yields:
         The number of films written so far.
@@ -78,7 +89,7 @@ def write_cohort_given(films: Cohort, plan: GivenPlan, folder: Path) -> Iterator
     for split in SPLITS:
         rows = np.flatnonzero(films.splits == split).tolist()
         writer = SplitWriter(folder, split, len(rows), plan.size)
-        for admission in _admissions(films, rows, owners.tolist(), plan):
+        for admission in _admissions(films, rows, owners.tolist(), plan, workers):
             writer.add(admission)
             written += 1
             yield written
@@ -88,12 +99,11 @@ def write_cohort_given(films: Cohort, plan: GivenPlan, folder: Path) -> Iterator
 
 
 def _admissions(
-    films: Cohort, rows: Sequence[int], owners: Sequence[int], plan: GivenPlan
+    films: Cohort, rows: Sequence[int], owners: Sequence[int], plan: GivenPlan, workers: int
 ) -> Iterator[Admission]:
     pictures = prepared([films.paths[row] for row in rows], PreprocessingSpec(size=plan.size))
-    for row, pixels in zip(rows, pictures, strict=True):
-        seed = int(np.random.SeedSequence((plan.seed, row)).generate_state(1, np.uint64)[0])
-        patient = patient_given(facts_of(films, row), seed=seed, size=32)
+    patients = _patients([facts_of(films, row) for row in rows], rows, plan.seed, workers)
+    for row, pixels, patient in zip(rows, pictures, patients, strict=True):
         truth = {
             name: value
             for name, value in truth_of(patient).items()
@@ -107,8 +117,29 @@ def _admissions(
             mask=np.full((plan.size, plan.size), UNKNOWN, np.uint8),
             ecg_mv=patient.ecg_mv,
             laboratory=patient.laboratory,
-            truth={"seed": plan.seed, **truth},
+            truth={"seed": plan.seed, **truth, **_read_off(films, row)},
         )
+
+
+def _patients(
+    facts: Sequence[RadiographFacts], rows: Sequence[int], seed: int, workers: int
+) -> Iterator[SimulatedPatient]:
+    draw = partial(_draw, seed=seed)
+    if workers <= 1 or not rows:
+        yield from map(draw, facts, rows)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw, facts, rows, chunksize=8)
+
+
+def _draw(facts: RadiographFacts, row: int, *, seed: int) -> SimulatedPatient:
+    own = int(np.random.SeedSequence((seed, row)).generate_state(1, np.uint64)[0])
+    return patient_given(facts, seed=own, size=32)
+
+
+def _read_off(films: Cohort, row: int) -> dict[str, float | None]:
+    """What was known of the film, for those who look at the truth later."""
+    return {name: _label(films, row, name) for name in (RATIO, HEART_SHARE)}
 
 
 def _label(films: Cohort, row: int, name: str) -> float | None:

@@ -57,6 +57,13 @@ EFFECTS: Mapping[State, Mapping[State, float]] = MappingProxyType(
 )
 """Causes of every score and the size of their effect; causes come before their consequences."""
 
+MEAN_AGE_YEARS = 60.0
+"""Of adult inpatients, where the score ``age`` is 0 (assumption)."""
+AGE_DEVIATION_YEARS = 17.0
+"""Of one score (assumption)."""
+AGE_NOISE_YEARS = 4.0
+"""How far a body may be older or younger than its years (assumption)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Structure:
@@ -128,6 +135,9 @@ class RadiographFacts:
 
     Attributes:
         cardiothoracic_ratio: Measured width of heart over chest.
+        heart_share: Area of the heart over that of heart and lungs, in standard deviations from
+            the cohort's median.
+        age_years: Age of the patient.
         congestion: Whether oedema or congestion was labelled.
         effusion: Whether a pleural effusion was labelled.
         consolidation: Whether pneumonia, infiltration or consolidation was labelled.
@@ -135,6 +145,8 @@ class RadiographFacts:
     """
 
     cardiothoracic_ratio: float | None = None
+    heart_share: float | None = None
+    age_years: float | None = None
     congestion: bool | None = None
     effusion: bool | None = None
     consolidation: bool | None = None
@@ -149,20 +161,43 @@ def physiology_given(
     Heart size is read as in :mod:`pacx_training.cohorts.simulated.films`; a labelled finding means
     a score beyond the onset of its visible sign, softened over half a score.
     """
-    from pacx_training.cohorts.simulated.films import expected_cardiothoracic_ratio
-
     scores = draw_scores(generator, candidates)
-    log_weight = np.zeros(candidates)
-    for state, labelled in _labels(facts).items():
-        direction = 1.0 if labelled else -1.0
-        distance = direction * (scores[:, STATES.index(state)] - 0.5) / 0.25
-        log_weight -= np.logaddexp(0.0, -distance)
-    if facts.cardiothoracic_ratio is not None:
-        miss = expected_cardiothoracic_ratio(scores) - facts.cardiothoracic_ratio
-        log_weight -= 0.5 * (miss / 0.02) ** 2
+    log_weight = _log_likelihood_of_findings(facts, scores)
+    log_weight += _log_likelihood_of_measures(facts, scores)
     weight = np.exp(log_weight - log_weight.max())
     chosen = int(generator.choice(candidates, p=weight / weight.sum()))
     return Physiology(tuple(map(float, scores[chosen])))
+
+
+def _log_likelihood_of_findings(facts: RadiographFacts, scores: Vector) -> Vector:
+    log_likelihood = np.zeros(len(scores))
+    for state, labelled in _labels(facts).items():
+        direction = 1.0 if labelled else -1.0
+        distance = direction * (scores[:, STATES.index(state)] - 0.5) / 0.25
+        log_likelihood -= np.logaddexp(0.0, -distance)
+    return log_likelihood
+
+
+def _log_likelihood_of_measures(facts: RadiographFacts, scores: Vector) -> Vector:
+    from pacx_training.cohorts.simulated.films import (
+        HEART_SHARE_NOISE,
+        RATIO_NOISE,
+        expected_cardiothoracic_ratio,
+        expected_heart_share,
+    )
+
+    age = scores[:, STATES.index("age")]
+    # Each with what it would be for a score, and how far it may be off.
+    measures = (
+        (facts.cardiothoracic_ratio, expected_cardiothoracic_ratio(scores), RATIO_NOISE),
+        (facts.heart_share, expected_heart_share(scores), HEART_SHARE_NOISE),
+        (facts.age_years, MEAN_AGE_YEARS + AGE_DEVIATION_YEARS * age, AGE_NOISE_YEARS),
+    )
+    log_likelihood = np.zeros(len(scores))
+    for measured, expected, noise in measures:
+        if measured is not None:
+            log_likelihood -= 0.5 * ((expected - measured) / noise) ** 2
+    return log_likelihood
 
 
 def _labels(facts: RadiographFacts) -> dict[State, bool]:
