@@ -27,7 +27,7 @@ UNLISTED = frozenset({MANIFEST, SIGNATURE})
 WEIGHTS = "model.safetensors"
 HEADS = "heads.safetensors"
 REQUIRED = ("README.md", "config.json", WEIGHTS, HEADS)
-PLAIN_SUFFIXES = frozenset({".json", ".md", ".onnx", ".safetensors"})
+PLAIN_SUFFIXES = frozenset({".json", ".md", ".onnx", ".plan", ".safetensors"})
 LARGEST_MANIFEST_BYTES = 4 * 2**20
 DEFAULT = "pacx-small"
 
@@ -215,7 +215,7 @@ def _check_shapes(root: Path, manifest: Manifest) -> None:
     labels = _check_tensors(root / HEADS, _head_shapes(manifest))
     _check_tensors(root / manifest.reference.file, {})
     for head in manifest.heads:
-        wanted = json.dumps([finding.label for finding in head.findings])
+        wanted = json.dumps(head.labels)
         if labels.get(labels_key(head.name)) != wanted:
             raise BundleError(f"{HEADS}: the head {head.name} was trained for other labels.")
 
@@ -241,13 +241,15 @@ def _encoder_shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
 
 
 def _head_shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
-    width = manifest.encoder.embedding_dimension
-    weights: dict[str, tuple[int, ...]] = {
-        f"heads.{head.name}.weight": (len(head.findings), width) for head in manifest.heads
-    }
+    shapes: dict[str, tuple[int, ...]] = {}
     for head in manifest.heads:
-        weights[f"heads.{head.name}.bias"] = (len(head.findings),)
-    return weights
+        width, key = manifest.encoder.embedding_dimension, f"heads.{head.name}"
+        if head.hidden is not None:
+            shapes[f"{key}.hidden.weight"] = (head.hidden, width)
+            shapes[f"{key}.hidden.bias"] = (head.hidden,)
+        shapes[f"{key}.weight"] = (len(head.labels), head.hidden or width)
+        shapes[f"{key}.bias"] = (len(head.labels),)
+    return shapes
 
 
 def _check_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:

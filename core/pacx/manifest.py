@@ -67,12 +67,58 @@ class FindingSpec(_Frozen):
     validation_auroc: Interval | None = Field(None, description="Reported once, on held-out films.")
 
 
+class ValueSpec(_Frozen):
+    """One quantity that a head estimates: how a logit becomes a value with its interval.
+
+    A logit is the estimate in standard deviations of the training films, so that
+    ``value = mean + deviation * logit``, and the exponential of that where ``logarithm`` is true.
+    """
+
+    label: str = Field(min_length=1)
+    group: Group
+    unit: str | None = Field(None, description="As in the training table; null: none, or unknown.")
+    mean: float
+    deviation: float = Field(gt=0)
+    logarithm: bool = Field(False, description="Whether the natural logarithm was learnt.")
+    residuals: tuple[float, float] = Field(
+        description="2.5 % and 97.5 % quantiles of truth minus estimate, in standard deviations, "
+        "on patients that the fit had not seen; they make the interval of a value."
+    )
+    error: Interval = Field(description="Mean absolute out-of-fold error, in the value's unit.")
+    determination: Interval = Field(description="Out-of-fold R2 of what was learnt.")
+    simulated: bool = Field(description="Whether the values came from simulated physiology.")
+    training_films: int = Field(ge=1, description="Films with a known value.")
+
+
 class HeadSpec(_Frozen):
-    """A head on the embedding; its logits stand in this order in the graph's ``logits``."""
+    """A head on the embedding; its logits stand in this order in the graph's ``logits``.
+
+    ``findings`` of a multilabel head are independent, those of a multiclass head exclude each
+    other; a regression head has ``values`` instead.
+    """
 
     name: str
-    task: Literal["multilabel", "multiclass"] = "multilabel"
-    findings: tuple[FindingSpec, ...] = Field(min_length=1)
+    task: Literal["multilabel", "multiclass", "regression"] = "multilabel"
+    hidden: int | None = Field(None, ge=1, description="Width of the hidden layer; null: linear.")
+    findings: tuple[FindingSpec, ...] = ()
+    values: tuple[ValueSpec, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What its logits stand for, in order."""
+        return tuple(column.label for column in self.columns)
+
+    @property
+    def columns(self) -> tuple[FindingSpec | ValueSpec, ...]:
+        """Its findings or values."""
+        return self.findings or self.values
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> HeadSpec:
+        regression = self.task == "regression"
+        if bool(self.values) != regression or bool(self.findings) == regression:
+            raise ValueError("a regression head has values, every other head findings")
+        return self
 
 
 class Source(_Frozen):
@@ -187,20 +233,34 @@ class Manifest(_Frozen):
 
     @property
     def findings(self) -> tuple[FindingSpec, ...]:
-        """All findings in the order of the columns of ``logits``."""
+        """All findings, in the order of the first columns of ``logits``."""
         return tuple(finding for head in self.heads for finding in head.findings)
+
+    @property
+    def values(self) -> tuple[ValueSpec, ...]:
+        """All values, in the order of the columns of ``logits`` that follow the findings'."""
+        return tuple(value for head in self.heads for value in head.values)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What every column of ``logits`` stands for."""
+        return tuple(label for head in self.heads for label in head.labels)
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
-        labels = [finding.label for finding in self.findings]
+        labels = self.labels
         if len(labels) != len(set(labels)):
             raise ValueError("two findings have the same label")
+        kinds = [head.task == "regression" for head in self.heads]
+        if kinds != sorted(kinds):
+            raise ValueError("regression heads follow all others")
         for needed in [spec.file for spec in self.graphs.values()] + [self.reference.file]:
             if needed not in self.files:
                 raise ValueError(f"{needed} is named but not listed under files")
         logits = [t for g in self.graphs.values() for t in g.outputs if t.name == "logits"]
         if any(tensor.shape[-1] != len(labels) for tensor in logits):
             raise ValueError("the number of findings differs from the width of logits")
-        if any(finding.simulated for finding in self.findings) and not self.simulated_physiology:
+        simulated = any(column.simulated for head in self.heads for column in head.columns)
+        if simulated and not self.simulated_physiology:
             raise ValueError("a simulated finding needs simulated_physiology to be true")
         return self

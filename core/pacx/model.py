@@ -16,7 +16,7 @@ from pacx.engines import Engine, open_engine
 from pacx.engines.protocol import EngineName, Precision
 from pacx.errors import EngineError, MalformedRequest, UnknownMethod, UnknownTarget
 from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
-from pacx.findings import read_findings, target_index
+from pacx.findings import read_findings, read_values, target_index
 from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
 from pacx.manifest import Manifest
 from pacx.masks import Mask, masks_from
@@ -44,7 +44,7 @@ class Outputs:
     Attributes:
         embedding: ``[N, D]``, the class token after the final norm.
         tokens: ``[N, T, D]``, the patch tokens after the final norm.
-        logits: ``[N, C]``, in the order of the manifest's findings.
+        logits: ``[N, C]``, in the order of the manifest's labels.
         rollout: ``[N, grid_rows, grid_columns]``.
         last_layer: ``[N, grid_rows, grid_columns]``.
         masks: ``[N, 3, side, side]``, logits in the order of ``STRUCTURES``; None where the
@@ -155,6 +155,7 @@ class Model:
             anatomy=anatomy,
             quality=quality,
             warnings=warnings_of(anatomy, quality),
+            values=read_values(row.logits[0], self.manifest),
         )
 
     def _anatomy(self, row: Outputs, geometry: Geometry, facts: FilmFacts) -> Anatomy | None:
@@ -227,7 +228,7 @@ class Model:
     ) -> Question:
         if target is None:
             raise UnknownTarget("This method explains one finding: name a target.")
-        contrast = np.zeros(len(self.manifest.findings), dtype=np.float32)
+        contrast = np.zeros(len(self.manifest.labels), dtype=np.float32)
         contrast[target_index(self.manifest, target)] += 1
         if versus is not None:
             contrast[target_index(self.manifest, versus)] -= 1

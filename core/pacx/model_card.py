@@ -29,8 +29,8 @@ def _statements(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "intended use", manifest.intended_use
     if manifest.simulated_physiology:
         yield "simulated physiology", SIMULATED
-    for finding in manifest.findings:
-        yield f"finding {finding.label}", f"| {finding.label} |"
+    for label in manifest.labels:
+        yield f"finding {label}", f"| {label} |"
     for source in manifest.provenance.sources:
         yield f"source {source.name}", source.licence
     for limitation in manifest.provenance.limitations:

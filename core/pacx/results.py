@@ -44,6 +44,22 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatedValue:
+    """A quantity that a head estimates, such as a laboratory value.
+
+    ``low`` and ``high`` hold 95 % of the true values of patients that the fit had not seen.
+    """
+
+    label: str
+    group: Group
+    value: float
+    low: float
+    high: float
+    unit: str | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """Whether a picture is what the model is made for.
 
@@ -73,6 +89,7 @@ class Prediction:
         anatomy: Heart and lungs; None where the bundle has no anatomy decoder.
         quality: Whether the picture is what the model is made for.
         warnings: What a reader should know, beyond the warnings of the radiograph itself.
+        values: What regression heads estimate, in the order of the manifest.
     """
 
     findings: tuple[Finding, ...]
@@ -83,6 +100,7 @@ class Prediction:
     anatomy: Anatomy | None = None
     quality: Quality = Quality(is_frontal_chest=None, out_of_distribution=None, score=None)
     warnings: tuple[ImageWarning, ...] = ()
+    values: tuple[EstimatedValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

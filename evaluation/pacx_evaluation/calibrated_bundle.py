@@ -104,6 +104,7 @@ def _shift(folder: Path, manifest: Manifest, fits: Mapping[str, LocalFit]) -> No
         fits[f.label].log_odds_shift * fits[f.label].temperature if f.label in fits else 0.0
         for f in manifest.findings
     ]
+    shifts += [0.0] * len(manifest.values)
     if not any(shifts):
         return
     _edit(folder / HEADS, _moved_biases(folder, manifest, shifts))
@@ -122,7 +123,7 @@ def _moved_biases(
 ) -> dict[str, NDArray[np.float32]]:
     tensors, moved, start = load_file(folder / HEADS), {}, 0
     for head in manifest.heads:
-        key, stop = f"heads.{head.name}.bias", start + len(head.findings)
+        key, stop = f"heads.{head.name}.bias", start + len(head.labels)
         moved[key] = tensors[key] + np.array(shifts[start:stop], dtype=np.float32)
         start = stop
     return moved

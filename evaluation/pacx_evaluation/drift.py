@@ -15,7 +15,8 @@ from pacx_evaluation.protocols.probes import STRENGTHS
 from pacx_evaluation.statistics.bootstrap import Bootstrap, Statistic, Values
 from pacx_evaluation.statistics.discrimination import auroc
 from pacx_evaluation.subjects.encoder import Embeddings
-from pacx_training.heads import HeadsRecipe, fit_probe
+from pacx_training.heads import fit_probe
+from pacx_training.tasks import HeadsRecipe
 
 MINIMUM_PATIENTS = 20
 

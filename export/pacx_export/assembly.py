@@ -98,7 +98,7 @@ def _write_text(path: Path, text: str) -> None:
 
 def _simulated(classifier: Classifier, provenance: Provenance) -> bool:
     """Whether the encoder or a head learnt from simulated physiology."""
-    heads = any(finding.simulated for head in classifier.specs for finding in head.findings)
+    heads = any(column.simulated for head in classifier.specs for column in head.columns)
     return heads or any(source.simulated for source in provenance.sources)
 
 

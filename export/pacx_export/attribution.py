@@ -68,7 +68,7 @@ def attribution(
         UnknownMethod: Not one of ``METHODS``.
         UnknownTarget: The run has no such finding.
     """
-    labels = [finding.label for head in classifier.specs for finding in head.findings]
+    labels = [label for head in classifier.specs for label in head.labels]
     if target not in labels:
         raise UnknownTarget(f"There is no such finding. Known ones: {', '.join(labels)}.")
     if method not in METHODS:

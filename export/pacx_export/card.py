@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from pacx.manifest import FindingSpec, Interval, Manifest, Source
+from pacx.manifest import FindingSpec, Interval, Manifest, Source, ValueSpec
 from pacx.model_card import DISCLAIMER, SIMULATED
 
 
@@ -23,6 +23,7 @@ def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
         f"**{DISCLAIMER}** {manifest.intended_use}",
         _simulated(manifest),
         f"## Findings\n\n{_findings(manifest)}",
+        _values(manifest),
         _anatomy(manifest),
         _novelty(manifest),
         f"## Input\n\n{_input(manifest)}",
@@ -67,6 +68,23 @@ def _finding(finding: FindingSpec) -> str:
     return (
         f"| {finding.label} | {finding.group} | {positives} | {measured} "
         f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
+    )
+
+
+def _values(manifest: Manifest) -> str:
+    if not manifest.values:
+        return ""
+    head = (
+        "| value | group | training films | R2 on left-out patients (95 % interval) "
+        "| mean absolute error | unit |\n|---|---|---|---|---|---|"
+    )
+    return "\n".join(["## Values\n", head, *map(_value, manifest.values)])
+
+
+def _value(value: ValueSpec) -> str:
+    return (
+        f"| {value.label} | {value.group} | {value.training_films} "
+        f"| {_interval(value.determination)} | {_interval(value.error)} | {value.unit or '-'} |"
     )
 
 

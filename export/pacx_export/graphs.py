@@ -15,6 +15,7 @@ from pacx.errors import BundleError
 from pacx.manifest import GraphName, HeadSpec, TensorSpec
 from pacx.masks import STRUCTURES
 from pacx_training.encoder import VisionTransformer
+from pacx_training.perceptron import head_module
 from pacx_training.segmentation import AnatomyDecoder, film_detail
 
 BATCH = "batch"
@@ -57,7 +58,7 @@ class ExplanationTensors(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """An encoder and linear heads on its CLS token; ``logits`` follow the order of the heads.
+    """An encoder and heads on its CLS token; ``logits`` follow the order of the heads.
 
     ``anatomy`` decodes its tokens into heart and lungs, where a run has such a decoder.
     """
@@ -74,13 +75,13 @@ class Classifier(nn.Module):
         self.anatomy = anatomy
         width = encoder.config.embed_dim
         self.heads = nn.ModuleDict(
-            {head.name: nn.Linear(width, len(head.findings)) for head in heads}
+            {head.name: head_module(width, head.hidden, len(head.labels)) for head in heads}
         )
 
     @property
     def classes(self) -> int:
-        """Number C of findings."""
-        return sum(len(head.findings) for head in self.specs)
+        """Number C of findings and values."""
+        return sum(len(head.labels) for head in self.specs)
 
     def logits(self, embedding: Tensor) -> Tensor:
         """Embedding ``[N, D]`` -> logits ``[N, C]``."""

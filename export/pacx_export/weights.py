@@ -42,7 +42,7 @@ def write_weights(
 ) -> None:
     """Write ``model.safetensors`` (float16, timm's keys) and ``heads.safetensors`` (float32).
 
-    The second file holds the linear heads, the anatomy decoder and what is known about novelty.
+    The second file holds the heads, the anatomy decoder and what is known about novelty.
     The labels of every head stand in its metadata, so that a manifest that names
     them in another order is found out.
     """
@@ -55,18 +55,15 @@ def write_weights(
     if novelty is not None:
         arrays = {MEAN: novelty.mean, WHITENING: novelty.whitening}
         heads |= {key: torch.from_numpy(array) for key, array in arrays.items()}
-    labels = {
-        labels_key(head.name): json.dumps([finding.label for finding in head.findings])
-        for head in classifier.specs
-    }
+    labels = {labels_key(head.name): json.dumps(head.labels) for head in classifier.specs}
     save_file(heads, directory / HEADS, metadata={"format": "pt", **labels})
 
 
 def _load_head(classifier: Classifier, head: LinearHead) -> None:
     linear = classifier.heads[head.spec.name]
-    shape = (len(head.spec.findings), classifier.encoder.config.embed_dim)
+    shape = (len(head.spec.labels), classifier.encoder.config.embed_dim)
     if head.weight.shape != shape or head.bias.shape != shape[:1]:
-        raise BundleError(f"The head {head.spec.name} has another shape than its findings ask for.")
+        raise BundleError(f"The head {head.spec.name} has another shape than its labels ask for.")
     linear.load_state_dict(
         {"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)}
     )

@@ -26,6 +26,7 @@ from pacx_server.schemas import (
     Points,
     QualityAnswer,
     RatioLines,
+    ValueAnswer,
     WarningNote,
 )
 
@@ -42,6 +43,9 @@ def describe_examination(
         findings=[
             FindingAnswer.model_validate(finding, from_attributes=True)
             for finding in prediction.findings
+        ],
+        values=[
+            ValueAnswer.model_validate(value, from_attributes=True) for value in prediction.values
         ],
         anatomy=_anatomy(prediction),
         quality=_quality(prediction.quality),

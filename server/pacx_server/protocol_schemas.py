@@ -16,6 +16,7 @@ from pacx_server.schemas import (
     ModelIdentity,
     QualityAnswer,
     Schema,
+    ValueAnswer,
     Vector,
     WarningNote,
 )
@@ -102,6 +103,7 @@ class InstancePrediction(Schema):
 
     image: ImageFacts
     findings: list[FindingAnswer]
+    values: list[ValueAnswer]
     anatomy: AnatomyAnswer | None
     quality: QualityAnswer | None
     embedding: Vector | None

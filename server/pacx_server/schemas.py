@@ -92,6 +92,18 @@ class FindingAnswer(Schema):
     )
 
 
+class ValueAnswer(Schema):
+    """One estimated quantity, such as a laboratory value."""
+
+    label: str
+    group: Group
+    value: float
+    low: float = Field(description="2.5 % of left-out patients were lower than this.")
+    high: float = Field(description="2.5 % of left-out patients were higher than this.")
+    unit: str | None = Field(description="Null: none, or unknown.")
+    simulated: bool = Field(description="Whether it was learnt from simulated physiology.")
+
+
 class Contours(Schema):
     """Closed polygons, each a list of [column, row] in pixels of the picture."""
 
@@ -166,6 +178,7 @@ class PredictResponse(Schema):
     model: ModelIdentity
     image: ImageFacts
     findings: list[FindingAnswer]
+    values: list[ValueAnswer] = Field(description="Estimates, where the model has such heads.")
     anatomy: AnatomyAnswer | None = Field(
         description="Measurements, where the model has an anatomy decoder."
     )

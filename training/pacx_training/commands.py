@@ -12,6 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pacx.manifest import AnatomySpec, Interval
     from pacx_training.heads import FindingReport
+    from pacx_training.values import ValueReport
 
 app = typer.Typer(no_args_is_help=True, help="Train the encoder, its teachers and its heads.")
 
@@ -113,16 +114,21 @@ def distill(
 @app.command()
 def heads(
     encoder: Annotated[Path, typer.Option(help="The run folder whose encoder is frozen.")],
-    data: Annotated[Path, typer.Option(help="A folder of NIH ChestX-ray14 with labels.csv.")],
+    data: Annotated[Path, typer.Option(help="A labelled cohort's folder or manifest.")],
     output: Output,
     recipe: Recipe = "small",
     overrides: Overrides = None,
 ) -> None:
-    """Train linear heads on a frozen encoder, with calibration and thresholds."""
+    """Train heads on a frozen encoder: findings with thresholds, values with intervals."""
     from pacx_training.findings import train_findings
+    from pacx_training.values import ValueReport
 
     reports = train_findings(recipe, encoder, data, output, tuple(overrides or ()))
-    Console().print(_table(reports))
+    values = [report for report in reports if isinstance(report, ValueReport)]
+    findings = [report for report in reports if not isinstance(report, ValueReport)]
+    for table in (_finding_table(findings), _value_table(values)):
+        if table.row_count:
+            Console().print(table)
 
 
 @app.command()
@@ -171,7 +177,23 @@ def import_checkpoint(
     )
 
 
-def _table(reports: tuple[FindingReport, ...]) -> Table:
+def _value_table(reports: list[ValueReport]) -> Table:
+    table = Table(title="R2 and mean absolute error with 95 % intervals over patients")
+    for column in ("value", "unit", "films", "R2 held out", "error", "R2 validation", "error"):
+        table.add_column(column)
+    for report in reports:
+        measures = (
+            report.held_out,
+            report.held_out_error,
+            report.validation,
+            report.validation_error,
+        )
+        films, unit = str(report.training_films), report.unit or "-"
+        table.add_row(report.label, unit, films, *map(_interval, measures))
+    return table
+
+
+def _finding_table(reports: list[FindingReport]) -> Table:
     table = Table(title="AUROC with 95 % intervals over patients")
     for column in ("label", "positives", "held out", "within", "validation", "within"):
         table.add_column(column)

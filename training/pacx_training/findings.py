@@ -1,4 +1,4 @@
-"""``pacx train heads``: from an encoder's run and NIH films to a run with heads."""
+"""``pacx train heads``: from an encoder's run and labelled films to a run with heads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from pacx_training.atomic import write_atomically
-from pacx_training.cohorts import nih
+from pacx_training.cohorts.catalogue import read_cohort, source_of
+from pacx_training.cohorts.manifest import Cohort
 from pacx_training.embeddings import embed_films
-from pacx_training.heads import FindingReport, HeadsRecipe, train_heads
-from pacx_training.novelty import fit_novelty, save_novelty
+from pacx_training.multitask import Report, train_heads
+from pacx_training.novelty import fit_novelty, load_novelty, save_novelty
 from pacx_training.provenance import extended
 from pacx_training.recipes import read_section, save_section
-from pacx_training.runs import RunDirectory, default_device
+from pacx_training.runs import LinearHead, RunDirectory, default_device
+from pacx_training.tasks import HeadsRecipe
 
-_REPORTS: TypeAdapter[tuple[FindingReport, ...]] = TypeAdapter(tuple[FindingReport, ...])
-_LIMITATIONS = (
+_REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
+_NIH_LIMITATIONS = (
     "The findings' labels were text-mined from reports; half of the films were selected for "
     "pneumonia, and every other finding occurs among those only, so that findings are validated "
     "within that half.",
@@ -27,18 +29,20 @@ _LIMITATIONS = (
 
 def train_findings(
     recipe_name: str, encoder: Path, data: Path, output: Path, overrides: tuple[str, ...] = ()
-) -> tuple[FindingReport, ...]:
+) -> tuple[Report, ...]:
     """Train the heads of a recipe and write a whole run.
+
+    Heads that the encoder's run has already are kept, unless one of the same name is trained.
 
     Args:
         recipe_name: A recipe's name or path.
         encoder: Run folder with the frozen encoder; left as it is unless it is ``output``.
-        data: Folder of NIH films with ``labels.csv``.
+        data: A labelled cohort: a manifest, or the folder of a published data set.
         output: Run folder to write.
         overrides: ``key=value`` on the recipe's section ``heads``.
 
     Returns:
-        How every finding and read-out fared, also written to ``heads-report.json``.
+        How every target and read-out fared, also written to ``heads-report.json``.
 
     Raises:
         RecipeError: The recipe is refused.
@@ -47,25 +51,37 @@ def train_findings(
     """
     recipe = read_section(recipe_name, "heads", HeadsRecipe, overrides)
     source, run = RunDirectory(encoder), RunDirectory(output)
-    model, cohort = source.load_encoder().to(default_device()), nih.read_nih(data)
+    model, (cohort, terms) = source.load_encoder().to(default_device()), read_cohort(data)
     embeddings = embed_films(model, cohort.paths)
-    head, reports = train_heads(cohort, embeddings, recipe)
-    run.save_encoder(model)
+    heads, reports = train_heads(cohort, embeddings, recipe, simulated=terms.simulated)
+    kept = _kept(source, heads)
     seen = cohort.splits == "train"
-    save_novelty(run, fit_novelty(embeddings[seen], cohort.patients[seen]))
-    run.save_heads([head])
+    known = load_novelty(source) if kept else None
+    novelty = known or fit_novelty(embeddings[seen], cohort.patients[seen])
+    run.save_encoder(model)
+    save_novelty(run, novelty)
+    run.save_heads(sorted((*kept, *heads), key=lambda head: head.spec.task == "regression"))
     run.save_environment()
-    run.save_provenance(
-        extended(
-            source.load_provenance(),
-            f"pacx train heads --recipe {recipe_name}",
-            (nih.source(cohort.split("train"), "findings: heads, temperatures and thresholds"),),
-            _LIMITATIONS,
-        )
-    )
-    if source.recipe.is_file():
-        write_atomically(run.recipe, source.recipe.read_bytes())
-    save_section(run.recipe, "heads", recipe)
+    used = source_of(cohort.split("train"), terms, "heads: weights, temperatures and thresholds")
+    step = f"pacx train heads --recipe {Path(recipe_name).name}"
+    story = extended(source.load_provenance(), step, (used,), _limitations(cohort))
+    run.save_provenance(story)
+    _save_recipe(source, run, recipe)
     content = _REPORTS.dump_json(reports, indent=2)
     write_atomically(output / "heads-report.json", content + b"\n")
     return reports
+
+
+def _kept(source: RunDirectory, heads: tuple[LinearHead, ...]) -> list[LinearHead]:
+    names = {head.spec.name for head in heads}
+    return [head for head in source.load_heads() if head.spec.name not in names]
+
+
+def _limitations(cohort: Cohort) -> tuple[str, ...]:
+    return _NIH_LIMITATIONS if cohort.name == "nih" else ()
+
+
+def _save_recipe(source: RunDirectory, run: RunDirectory, recipe: HeadsRecipe) -> None:
+    if source.recipe.is_file():
+        write_atomically(run.recipe, source.recipe.read_bytes())
+    save_section(run.recipe, "heads", recipe)

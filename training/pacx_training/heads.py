@@ -16,30 +16,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pacx.errors import CohortError
-from pacx.manifest import FindingSpec, HeadSpec, Interval
+from pacx.manifest import FindingSpec, Interval
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.intervals import Scores, clustered_auroc
 from pacx_training.recipes import RecipeSection
-from pacx_training.runs import LinearHead
+from pacx_training.tasks import HeadsRecipe, Target, Task
 
 _LOG_TEMPERATURES = (-3.0, 3.0)
-
-
-class HeadsRecipe(RecipeSection):
-    """How linear heads are trained; section ``heads`` of a recipe."""
-
-    name: str = Field("findings", description="Of the head, in the bundle.")
-    findings: tuple[str, ...] = Field(min_length=1)
-    read_outs: tuple[str, ...] = Field((), description="Reported as sanity checks, not kept.")
-    confounded_with: str | None = Field(
-        None,
-        description="Other findings are validated on the positive films of this one alone, "
-        "because their labels are confounded with it.",
-    )
-    inverse_regularisation: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-    folds: int = Field(5, ge=2, description="Patient-grouped folds within train.")
-    replicates: int = Field(2000, ge=1, description="Bootstrap samples of an interval.")
-    seed: int = 0
 
 
 class FindingReport(RecipeSection):
@@ -153,51 +136,35 @@ def best_threshold(probabilities: Scores, labels: NDArray[np.bool_]) -> float:
     return float(thresholds[best])
 
 
-def train_heads(
-    cohort: Cohort, embeddings: NDArray[np.float32], recipe: HeadsRecipe
-) -> tuple[LinearHead, tuple[FindingReport, ...]]:
-    """Train one multilabel head and measure it.
-
-    Everything is fitted and chosen on the split ``train``; ``val`` is only reported.
+def train_finding(
+    cohort: Cohort, embeddings: NDArray[np.float32], target: Target, task: Task, recipe: HeadsRecipe
+) -> tuple[Probe, FindingSpec, FindingReport]:
+    """Fit, calibrate and measure one finding of a task.
 
     Args:
         cohort: Labelled films with the splits ``train`` and ``val``.
         embeddings: float32 ``[N, D]``, of all films of the cohort.
-        recipe: What to train and how.
-
-    Returns:
-        The head, and a report per finding and read-out.
+        target: The finding.
+        task: What it belongs to.
+        recipe: How it is trained.
 
     Raises:
-        CohortError: A finding is no label of the cohort or has too few patients.
+        CohortError: It is no label of the cohort or has too few patients.
     """
-    trained = [_train_finding(cohort, embeddings, label, recipe) for label in recipe.findings]
-    read_outs = [_train_finding(cohort, embeddings, label, recipe)[2] for label in recipe.read_outs]
-    head = LinearHead(
-        spec=HeadSpec(name=recipe.name, findings=tuple(spec for _, spec, _ in trained)),
-        weight=np.stack([probe.weight for probe, _, _ in trained]).astype(np.float32),
-        bias=np.array([probe.bias for probe, _, _ in trained], dtype=np.float32),
-    )
-    return head, (*(report for _, _, report in trained), *read_outs)
-
-
-def _train_finding(
-    cohort: Cohort, embeddings: NDArray[np.float32], label: str, recipe: HeadsRecipe
-) -> tuple[Probe, FindingSpec, FindingReport]:
-    known = np.isfinite(cohort.label(label))
+    known = np.isfinite(target.values(cohort))
     train, val = (known & (cohort.splits == name) for name in ("train", "val"))
-    labels, patients = cohort.label(label) > 0, cohort.patients
+    labels, patients = target.present(cohort), cohort.patients
     probe = fit_probe(embeddings[train], labels[train], patients[train], recipe)
     logits = embeddings @ probe.weight + probe.bias
     logits[train] = probe.held_out
-    within = _confounder(cohort, label, recipe)
+    within = _confounder(cohort, target.label, recipe)
 
     def measured(films: NDArray[np.bool_]) -> Interval | None:
         options = {"replicates": recipe.replicates, "seed": recipe.seed}
         return clustered_auroc(labels[films], logits[films], patients[films], **options)
 
     report = FindingReport(
-        label=label,
+        label=target.label,
         inverse_regularisation=probe.strength,
         training_positives=int(labels[train].sum()),
         held_out=measured(train),
@@ -205,7 +172,7 @@ def _train_finding(
         validation=measured(val),
         validation_within=measured(val & within),
     )
-    return probe, _calibrated(probe, labels[train], report), report
+    return probe, _calibrated(probe, labels[train], report, task), report
 
 
 def _confounder(cohort: Cohort, label: str, recipe: HeadsRecipe) -> NDArray[np.bool_]:
@@ -214,15 +181,17 @@ def _confounder(cohort: Cohort, label: str, recipe: HeadsRecipe) -> NDArray[np.b
     return cohort.label(recipe.confounded_with) > 0
 
 
-def _calibrated(probe: Probe, labels: NDArray[np.bool_], report: FindingReport) -> FindingSpec:
+def _calibrated(
+    probe: Probe, labels: NDArray[np.bool_], report: FindingReport, task: Task
+) -> FindingSpec:
     temperature = fit_temperature(probe.held_out, labels)
     return FindingSpec(
         label=report.label,
-        group="radiology",
+        group=task.group,
         threshold=best_threshold(expit(probe.held_out / temperature), labels),
         temperature=temperature,
         calibrated=True,
-        simulated=False,
+        simulated=bool(task.simulated),
         training_positives=report.training_positives,
         validation_auroc=report.validation_within,
     )

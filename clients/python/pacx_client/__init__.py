@@ -28,6 +28,7 @@ from pacx_client._requests import Include, Pooling
 from pacx_client._results import (
     Anatomy,
     Attention,
+    EstimatedValue,
     Explanation,
     Finding,
     Image,
@@ -50,6 +51,7 @@ __all__ = [
     "DeadlinePassed",
     "Embedding",
     "Embeddings",
+    "EstimatedValue",
     "Explanation",
     "Finding",
     "Image",

@@ -90,6 +90,29 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatedValue:
+    """One estimated quantity, such as a laboratory value.
+
+    Attributes:
+        label: Its name.
+        value: The estimate.
+        low: Together with ``high`` the 95 % interval of the estimate's error.
+        high: The upper end.
+        unit: Of all three, or None.
+        group: ``radiology`` or ``physiology``.
+        simulated: Whether it was learnt from simulated physiology.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    unit: str | None = None
+    group: str | None = None
+    simulated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
     """What was measured on the heart and the lungs.
 
@@ -155,6 +178,7 @@ class Prediction:
         model: Which model answered.
         image: Facts about the picture.
         findings: In the order of the bundle's manifest.
+        values: What the model estimates, in that order too.
         anatomy: Measurements, where the model makes them.
         quality: Whether the model knows how to read this picture, where it can tell.
         embedding: Length D, if asked for.
@@ -168,6 +192,7 @@ class Prediction:
     model: ModelIdentity
     image: Image
     findings: tuple[Finding, ...]
+    values: tuple[EstimatedValue, ...] = ()
     anatomy: Anatomy | None = None
     quality: Quality | None = None
     embedding: tuple[float, ...] | None = None

@@ -41,7 +41,7 @@ class Limits:
 
     Attributes:
         cosine: 1 - cosine of embeddings and tokens.
-        probability: Largest difference of a probability.
+        probability: Largest difference of a probability, or of a value in standard deviations.
         rollout: 1 - correlation of the rollout.
         last_layer: 1 - correlation of the last block's attention.
         relevance: 1 - correlation of class-specific relevance.
@@ -89,6 +89,17 @@ LIMITS: Mapping[Precision, Limits] = {
         scale=0.02,
         decisions=0.01,
     ),
+    "f16": Limits(
+        cosine=1e-5,
+        probability=0.005,
+        rollout=1e-3,
+        last_layer=1e-3,
+        relevance=5e-3,
+        input_gradient=5e-3,
+        overlap=0.03,
+        scale=0.005,
+        decisions=0.005,
+    ),
     "int8": Limits(
         cosine=5e-3,
         probability=0.05,
@@ -126,19 +137,25 @@ def distances(
     }
     left, right = (array.reshape(len(array), -1).astype(np.float64) for array in (actual, expected))
     if output == "logits":
-        difference = probabilities(actual, manifest) - probabilities(expected, manifest)
+        difference = _readings(actual, manifest) - _readings(expected, manifest)
         return {"probability": np.abs(difference).max(axis=1)}
     return {measure: functions[measure](left, right) for measure in MEASURES[output]}
 
 
+def _readings(logits: Tensor, manifest: Manifest) -> Distances:
+    """Probabilities, then values in standard deviations: float64 ``[N, C]``."""
+    values = logits[:, len(manifest.findings) :].astype(np.float64)
+    return np.concatenate([probabilities(logits, manifest), values], axis=1)
+
+
 def probabilities(logits: Tensor, manifest: Manifest) -> Distances:
-    """Turn logits ``[N, C]`` into calibrated probabilities, float64 of the same shape."""
+    """Turn logits ``[N, C]`` into calibrated probabilities of the findings, float64 ``[N, F]``."""
     rows = [read_findings(row, manifest) for row in logits]
     return np.array([[finding.probability for finding in row] for row in rows])
 
 
 def decisions(logits: Tensor, manifest: Manifest) -> NDArray[np.bool_]:
-    """Turn logits ``[N, C]`` into the answers positive or not, of the same shape."""
+    """Turn logits ``[N, C]`` into the answers positive or not, ``[N, F]``."""
     rows = [read_findings(row, manifest) for row in logits]
     return np.array([[finding.positive for finding in row] for row in rows])
 

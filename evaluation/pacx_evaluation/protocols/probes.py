@@ -22,12 +22,12 @@ from pacx_evaluation.statistics.discrimination import (
 )
 from pacx_evaluation.subjects.encoder import Embeddings
 from pacx_training.heads import (
-    HeadsRecipe,
     best_threshold,
     fit_logistic,
     fit_probe,
     fit_temperature,
 )
+from pacx_training.tasks import HeadsRecipe
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.bool_]

@@ -228,10 +228,10 @@ def _find(service: Service, name: str, version: str | None) -> ServedModel:
 def _metadata(served: ServedModel) -> ModelMetadata:
     manifest = served.model.manifest
     rows, columns = manifest.encoder.grid
-    size, findings = manifest.input.size, len(manifest.findings)
+    size = manifest.input.size
     outputs = {
-        "probabilities": [-1, findings],
-        "logits": [-1, findings],
+        "probabilities": [-1, len(manifest.findings)],
+        "logits": [-1, len(manifest.labels)],
         "embedding": [-1, manifest.encoder.embedding_dimension],
         "rollout": [-1, rows, columns],
     }

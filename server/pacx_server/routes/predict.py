@@ -67,6 +67,7 @@ def _answer(visit: Visit, examination: Examination, wanted: frozenset[Include]) 
         model=visit.served.identity,
         image=described.image,
         findings=described.findings,
+        values=described.values,
         anatomy=described.anatomy,
         quality=described.quality,
         embedding=described.embedding,
