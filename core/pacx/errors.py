@@ -9,6 +9,7 @@
     │   ├── NotAnImage                  400 not_an_image
     │   ├── Truncated                   400 truncated
     │   ├── MalformedImage              400 malformed_image
+    │   ├── MalformedArchive            400 malformed_archive
     │   ├── TooDeep                     400 too_deep
     │   ├── TooComplex                  400 too_complex
     │   ├── PixelDataCorrupt            400 pixel_data_corrupt
@@ -26,6 +27,7 @@
     │       └── TooSmall                422 too_small
     ├── UnknownName                     a name the caller chose that does not exist
     │   ├── UnknownModel                404 unknown_model
+    │   ├── UnknownEvaluation           404 unknown_evaluation
     │   ├── UnknownTarget               422 unknown_target
     │   └── UnknownMethod               422 unknown_method
     ├── BundleError                     500 bundle_invalid
@@ -45,10 +47,12 @@
     │   ├── Forbidden                   403 forbidden
     │   ├── BodyTimeout                 408 body_timeout
     │   ├── ReloadRefused               409 reload_refused
+    │   ├── NoReport                    409 no_report
     │   ├── QuotaExceeded               429 quota_exceeded
     │   ├── QueueFull                   503 queue_full
     │   ├── NotReady                    503 not_ready
-    │   └── DeadlineExceeded            504 deadline_exceeded
+    │   ├── DeadlineExceeded            504 deadline_exceeded
+    │   └── InsufficientStorage         507 insufficient_storage
     ├── SettingsError                   500 settings_invalid
     └── ExtraMissing                    501 extra_missing
 
@@ -126,6 +130,13 @@ class MalformedImage(InputError):
 
     code = "malformed_image"
     title = "The file is malformed"
+
+
+class MalformedArchive(InputError):
+    """The archive is broken, or holds links, devices or names that leave its folder."""
+
+    code = "malformed_archive"
+    title = "The archive cannot be used"
 
 
 class TooDeep(InputError):
@@ -251,6 +262,14 @@ class UnknownModel(UnknownName):
     code = "unknown_model"
     status = 404
     title = "Unknown model"
+
+
+class UnknownEvaluation(UnknownName):
+    """This caller has no evaluation of that name."""
+
+    code = "unknown_evaluation"
+    status = 404
+    title = "Unknown evaluation"
 
 
 class UnknownTarget(UnknownName):
@@ -405,6 +424,14 @@ class ReloadRefused(ServiceError):
     title = "The new version is refused"
 
 
+class NoReport(ServiceError):
+    """The evaluation has not ended, or ended without a report."""
+
+    code = "no_report"
+    status = 409
+    title = "There is no report"
+
+
 class QuotaExceeded(ServiceError):
     """The caller is over its own quota."""
 
@@ -433,6 +460,14 @@ class DeadlineExceeded(ServiceError):
     code = "deadline_exceeded"
     status = 504
     title = "The deadline has passed"
+
+
+class InsufficientStorage(ServiceError):
+    """The disk is full where evaluations are kept."""
+
+    code = "insufficient_storage"
+    status = 507
+    title = "There is no room on the disk"
 
 
 class SettingsError(PacxError):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from sqlite3 import OperationalError
 from typing import TypeAlias
 
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from pacx.errors import PacxError
+from pacx.errors import InsufficientStorage, PacxError
 
 Progress: TypeAlias = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and how much there is."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -45,6 +49,11 @@ def _told() -> Iterator[Progress]:
         yield lambda doing, done, total: _tell(doing=doing, done=done, total=total)
     except PacxError as error:
         _tell(error={"code": error.code, "detail": error.detail})
+        raise
+    except (OSError, OperationalError) as error:
+        if getattr(error, "errno", None) in _FULL or "is full" in str(error):
+            full = InsufficientStorage("The disk is full where the report is written.")
+            _tell(error={"code": full.code, "detail": full.detail})
         raise
 
 

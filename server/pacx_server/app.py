@@ -16,6 +16,7 @@ from pacx_server.middleware.observation import Observation
 from pacx_server.middleware.protection import Protection
 from pacx_server.routes import (
     embeddings,
+    evaluations,
     explanations,
     health,
     inference_protocol,
@@ -36,6 +37,7 @@ ROUTERS = (
     predict.router,
     embeddings.router,
     explanations.router,
+    evaluations.router,
     models.router,
     kserve.router,
     inference_protocol.router,

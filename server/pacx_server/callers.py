@@ -32,10 +32,10 @@ async def _context(request: Request) -> RequestContext:
 
 
 class _Caller:
-    """Identifies the caller and checks one scope; the two schemes are there for OpenAPI."""
+    """Identifies the caller, who needs one of some scopes; the two schemes are for OpenAPI."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, *scopes: Scope) -> None:
+        self._scopes = scopes
 
     async def __call__(
         self,
@@ -46,7 +46,7 @@ class _Caller:
         del key, token
         principal = await service_of(request).authenticator.identify(request)
         context_of(request.scope).caller = principal.name
-        principal.require(self._scope)
+        principal.require(*self._scopes)
         return principal
 
 
@@ -54,7 +54,11 @@ TheService = Annotated[Service, Depends(_service)]
 Context = Annotated[RequestContext, Depends(_context)]
 MAY_PREDICT = Depends(_Caller("predict"))
 MAY_ADMINISTER = Depends(_Caller("admin"))
+MAY_EVALUATE = Depends(_Caller("evaluate"))
+MAY_SEE_EVALUATIONS = Depends(_Caller("evaluate", "admin"))
 PredictCaller = Annotated[Principal, MAY_PREDICT]
+EvaluateCaller = Annotated[Principal, MAY_EVALUATE]
+EvaluationsCaller = Annotated[Principal, MAY_SEE_EVALUATIONS]
 ModelName = Annotated[
     str | None,
     Query(alias="model", max_length=64, description="Which model; without it, the default one."),

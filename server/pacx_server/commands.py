@@ -86,6 +86,7 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup()
+        self._service.evaluations.url = self._own_url()
         self._spawn(self._announce())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -113,8 +114,19 @@ class _Server(uvicorn.Server):
     async def _announce(self) -> None:
         await self._service.settled.wait()
         if self._service.state == "ready":
-            scheme = "https" if self._service.settings.encrypted else "http"
-            typer.echo(f"PaCX viewer: {scheme}://{self._address()}/")
+            typer.echo(f"PaCX viewer: {self._scheme}://{self._address()}/")
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._service.settings.encrypted else "http"
+
+    def _own_url(self) -> str | None:
+        """Where a process on this machine reaches the server; None where it does not listen."""
+        if not getattr(self, "servers", None):
+            return None
+        port = self.servers[0].sockets[0].getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._service.settings.host)  # noqa: S104 - no binding
+        return f"{self._scheme}://{host}:{port}" if host else f"{self._scheme}://{self._address()}"
 
     def _address(self) -> str:
         host, port = self.servers[0].sockets[0].getsockname()[:2]

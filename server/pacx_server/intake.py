@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -65,13 +70,19 @@ class Visit:
 
     async def examine(self, index: int = 0, *, picture: bool = False) -> Examination:
         """Take one of the files through decoding and the model; raises as ``Examiner`` does."""
-        return await self.service.examiner.examine(
-            self.upload.files[index],
-            self.served,
-            self.context,
-            deadline=self.deadline,
-            picture=picture,
-        )
+        async with self._turn():
+            return await self.service.examiner.examine(
+                self.upload.files[index],
+                self.served,
+                self.context,
+                deadline=self.deadline,
+                picture=picture,
+            )
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        if self.ticket.principal.background:
+            return self.service.courtesy.behind()
+        return nullcontext()
 
     async def examine_all(self) -> list[Outcome]:
         """Examine all files at once; a fault of one of several files stays with that file."""
@@ -151,6 +162,7 @@ def _admitted(
 ) -> Iterator[tuple[Ticket, ServedModel]]:
     with (
         service.admission.admit(caller, size_bytes=declared) as ticket,
+        nullcontext() if caller.background else service.courtesy.preferred(),
         service.catalogue.get(model).lease() as served,
     ):
         context_of(request.scope).model = served.label
@@ -166,5 +178,5 @@ def _visit(
         served=served,
         ticket=ticket,
         upload=upload,
-        deadline=service.deadline(),
+        deadline=service.deadline(ticket.principal),
     )

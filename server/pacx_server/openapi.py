@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from pacx_server.evaluations.schemas import ServerPath
 from pacx_server.protocol_schemas import PredictionRequest
 from pacx_server.schemas import (
     Problem,
@@ -39,7 +40,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
     )
-    models = [(model, "validation") for model in (InferRequest, PredictionRequest, Problem)]
+    bodies = (InferRequest, PredictionRequest, ServerPath, Problem)
+    models = [(model, "validation") for model in bodies]
     _, definitions = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas = document["components"]["schemas"]
     for name, schema in definitions["$defs"].items():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,20 +26,22 @@ class Principal:
         name: As the configuration calls it, or the token's subject.
         scopes: What it may do.
         images_per_minute: Its quota, None for no limit.
+        background: Whether everybody else goes first.
     """
 
     name: str
     scopes: frozenset[Scope]
     images_per_minute: int | None = None
+    background: bool = False
 
-    def require(self, scope: Scope) -> None:
-        """Check one scope.
+    def require(self, *scopes: Scope) -> None:
+        """Check that the caller has one of some scopes.
 
         Raises:
-            Forbidden: The caller does not have it.
+            Forbidden: The caller has none of them.
         """
-        if scope not in self.scopes:
-            raise Forbidden(f"This needs the scope {scope}.")
+        if not self.scopes & set(scopes):
+            raise Forbidden(f"This needs the scope {' or '.join(scopes)}.")
 
 
 ANYBODY = Principal(name="anonymous", scopes=frozenset(SCOPES))
@@ -61,6 +66,18 @@ class Authenticator:
     def __init__(self, keys: tuple[ApiKey, ...], verifier: Verifier | None) -> None:
         self._keys = keys
         self._verifier = verifier
+        self._guests: dict[str, Principal] = {}
+
+    @contextmanager
+    def guest(self, principal: Principal) -> Iterator[str]:
+        """Let a process of this server's own in; gives its token, which ends with the block."""
+        token = secrets.token_urlsafe(32)
+        digest = _digest(token)
+        self._guests[digest] = principal
+        try:
+            yield token
+        finally:
+            del self._guests[digest]
 
     async def identify(self, connection: HTTPConnection) -> Principal:
         """Find out who is calling; without keys and verifier, anybody may do everything.
@@ -69,6 +86,9 @@ class Authenticator:
             Unauthenticated: There is no credential, or it is not valid.
             NotReady: The identity provider cannot be reached.
         """
+        guest = self._guest(connection)
+        if guest is not None:
+            return guest
         if not self._keys and self._verifier is None:
             return ANYBODY
         credential = _credential(connection)
@@ -82,10 +102,22 @@ class Authenticator:
             raise Unauthenticated("The key or token is not valid.")
         return await self._verifier.verify(credential)
 
+    def _guest(self, connection: HTTPConnection) -> Principal | None:
+        if not self._guests:
+            return None
+        try:
+            return self._guests.get(_digest(_credential(connection)))
+        except Unauthenticated:
+            return None
+
     def _matching_key(self, credential: str) -> ApiKey | None:
-        digest = hashlib.sha256(credential.encode()).hexdigest()
+        digest = _digest(credential)
         matches = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         return matches[0] if matches else None
+
+
+def _digest(credential: str) -> str:
+    return hashlib.sha256(credential.encode()).hexdigest()
 
 
 def _credential(connection: HTTPConnection) -> str:

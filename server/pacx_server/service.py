@@ -13,15 +13,19 @@ from pacx.reading import ReadingLimits, ReadingOptions
 from pacx_server.admission import Admission
 from pacx_server.audit import AuditLog
 from pacx_server.catalogue import Catalogue
+from pacx_server.courtesy import Courtesy
 from pacx_server.decoder import Confinement
 from pacx_server.decoding import DecoderPool
+from pacx_server.evaluations.evaluations import Evaluations
+from pacx_server.evaluations.tickets import Tickets
 from pacx_server.examination import Examiner
 from pacx_server.oidc import TokenVerifier
-from pacx_server.security import Authenticator
+from pacx_server.security import Authenticator, Principal
 from pacx_server.settings import Settings
 from pacx_server.telemetry import Telemetry
 from pacx_server.uploads import FORM_OVERHEAD_BYTES, UploadLimits
 
+BACKGROUND_DEADLINE_S = 3600.0
 State = Literal["starting", "ready", "draining", "failed"]
 
 log = structlog.get_logger("pacx.service")
@@ -53,6 +57,9 @@ class Service:
         self.catalogue = Catalogue(settings, self.telemetry)
         self.decoders = _decoder_pool(settings, self.telemetry)
         self.examiner = Examiner(self.decoders, self.telemetry, self.audit)
+        self.courtesy = Courtesy()
+        self.tickets = Tickets()
+        self.evaluations = Evaluations(settings, self.authenticator, self.telemetry)
         self.state: State = "starting"
         self.settled = asyncio.Event()
         self._on_failure = on_failure
@@ -70,9 +77,13 @@ class Service:
         settings = self.settings
         return self._limits(files=settings.max_files, body_bytes=settings.max_request_bytes)
 
-    def deadline(self) -> float:
-        """Until when a request whose body is complete now must be answered; the loop's clock."""
-        return asyncio.get_running_loop().time() + self.settings.deadline_s
+    def deadline(self, caller: Principal) -> float:
+        """Until when a request whose body is complete now must be answered; the loop's clock.
+
+        Who gives way to everybody else has time.
+        """
+        patience_s = BACKGROUND_DEADLINE_S if caller.background else self.settings.deadline_s
+        return asyncio.get_running_loop().time() + patience_s
 
     def start(self) -> None:
         """Load everything in the background; until then requests are answered with 503."""
@@ -89,6 +100,7 @@ class Service:
         """Admit nothing new, and wait until all that was admitted has been answered."""
         self.state = "draining"
         self.admission.refusal = NotReady("The server is shutting down.", retry_after_s=5)
+        await self.evaluations.stop()
         await self.admission.presence.wait_empty()
 
     async def close(self) -> None:
@@ -96,6 +108,7 @@ class Service:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
+        await self.evaluations.close()
         await self.catalogue.close()
         await self.decoders.close()
         self.audit.close()
@@ -121,6 +134,7 @@ class Service:
             return
         self.state = "ready"
         self.admission.refusal = None
+        self.evaluations.start()
         log.info("ready", models=[served.label for served in self.catalogue])
 
     def _limits(self, *, files: int, body_bytes: int) -> UploadLimits:

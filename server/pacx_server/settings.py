@@ -120,6 +120,38 @@ class Settings(BaseSettings):
         (), description="Origins that browsers may call from, separated by commas."
     )
 
+    evaluation_directory: Path | None = Field(
+        None,
+        description="Where evaluations are queued and kept; None is below the user's state folder.",
+    )
+    evaluation_root: Path | None = Field(
+        None, description="Callers may evaluate manifests below this folder instead of uploading."
+    )
+    evaluation_url: str | None = Field(
+        None, description="Address at which evaluations ask this server; None is its own."
+    )
+    evaluation_workers: int = Field(
+        1, ge=0, description="Evaluations at once; 0 leaves them to other servers of the folder."
+    )
+    evaluation_queue: int = Field(64, ge=1, description="Evaluations that wait or run.")
+    evaluation_queue_per_caller: int = Field(
+        8, ge=1, description="Evaluations of one caller that wait or run."
+    )
+    evaluation_upload_bytes: int = Field(
+        4096 * MEBIBYTE, ge=1, description="Largest archive of an evaluation."
+    )
+    evaluation_unpacked_bytes: int = Field(
+        16384 * MEBIBYTE, ge=1, description="All files of an archive together."
+    )
+    evaluation_files: int = Field(100_000, ge=1, description="Files of an archive.")
+    evaluation_upload_s: float = Field(3600, gt=0, description="From request line to end of body.")
+    evaluation_deadline_s: float = Field(
+        86_400, gt=0, description="Longest that one evaluation may run."
+    )
+    evaluation_retention_s: float = Field(
+        604_800, ge=0, description="How long a report is kept; films go when the evaluation ends."
+    )
+
     predict_route: HttpPath | None = Field(
         None, description="Another address of the default model in KServe V1's format."
     )

@@ -37,6 +37,9 @@ class Telemetry:
             "pacx_decoder_replacements", "Decoding processes replaced.", ("reason",)
         )
         self.reloads = self._counter("pacx_model_reloads", "Models reloaded.", ("outcome",))
+        self.evaluations = self._counter(
+            "pacx_evaluations", "Evaluations that ended here.", ("outcome",)
+        )
         self.model_info = Gauge(
             "pacx_model_info",
             "1 for every model that is served.",

@@ -46,7 +46,7 @@ class Protection:
     def _add(self, headers: MutableHeaders, path: str) -> None:
         for name, value in _HEADERS.items():
             headers[name] = value
-        headers["content-security-policy"] = _DOCS_CSP if path == "/docs" else _CSP
+        headers.setdefault("content-security-policy", _DOCS_CSP if path == "/docs" else _CSP)
         headers.setdefault("cache-control", "no-store")
         if self._encrypted:
             headers["strict-transport-security"] = _HSTS

@@ -16,7 +16,7 @@ _REASONS = {
     404: "No such model.",
     405: "The address takes other methods.",
     408: "The body came too slowly.",
-    409: "The new version cannot be served; the one before goes on.",
+    409: "Not as things stand: a refused new version, or a report that is not there.",
     413: "Over a limit on bytes or pixels.",
     415: "Not a type, coding or transfer syntax that is read.",
     422: "Readable but not usable, or an invalid parameter.",
@@ -25,6 +25,7 @@ _REASONS = {
     501: "An optional part is not installed.",
     503: "Busy, starting or stopping; retry-after says when to come back.",
     504: "No answer before the deadline.",
+    507: "The disk is full where evaluations are kept.",
 }
 BINARY_CONTENT: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 UPLOAD_STATUSES = (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503, 504)

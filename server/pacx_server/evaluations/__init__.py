@@ -1,0 +1,1 @@
+"""Evaluations as jobs: received, queued on disk, run as processes of their own, and kept."""

@@ -1,0 +1,32 @@
+"""Becomes another program that gives way to everybody and dies with the server that started it.
+
+``python -m pacx_server.evaluations.launch SERVER_PID PROGRAM ARGUMENT...``
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2); survives execve
+_LEAST_URGENT = 19
+
+
+def main() -> None:
+    """Give up priority, tie this process's life to the server's, and run the program."""
+    server, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGKILL))
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if os.getppid() != int(server):  # it died before we could ask to die with it
+        sys.exit(1)
+    os.nice(_LEAST_URGENT)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.execv(command[0], command)  # noqa: S606 - no shell is meant
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Runs evaluations one after the other, and keeps the store tidy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from pacx.errors import InsufficientStorage
+from pacx_server.evaluations.folder import JobFolder, is_full
+from pacx_server.evaluations.job import Failure, Job
+from pacx_server.evaluations.lock import ServerLock
+from pacx_server.evaluations.process import Target, Watched, running
+from pacx_server.evaluations.store import Store
+
+POLL_S = 0.5
+OVERLAP_S = 60.0
+"""Clocks of two servers of one store may differ by this much."""
+ROOT_GONE = Failure(code="forbidden", detail="This server offers no folder to evaluate from.")
+
+log = structlog.get_logger("pacx.evaluations")
+
+Admit = Callable[[Job], AbstractContextManager[Target]]
+"""Lets a job's process in for as long as the block lasts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerLimits:
+    """What a runner keeps to.
+
+    Attributes:
+        workers: Evaluations at once.
+        deadline_s: Longest that one process may take.
+        retention_s: How long an evaluation is kept after it has ended.
+    """
+
+    workers: int
+    deadline_s: float
+    retention_s: float
+
+
+class Runner:
+    """Takes jobs out of a store and runs them.
+
+    Args:
+        store: The queue.
+        lock: Tells which other servers of the store are alive.
+        folder_of: Where a job's files lie.
+        root: The folder that manifests may be named in, where there is one.
+        limits: What it keeps to.
+        admit: Lets a job's process in.
+        on_end: Told the outcome of every job that ended here: its state or the failure's code.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        lock: ServerLock,
+        folder_of: Callable[[str], JobFolder],
+        root: Path | None,
+        limits: RunnerLimits,
+        admit: Admit,
+        on_end: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._folder_of = folder_of
+        self._root = root
+        self._limits = limits
+        self._admit = admit
+        self._on_end = on_end
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._tidied = 0.0
+
+    def nudge(self) -> None:
+        """Say that something waits."""
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Run until cancelled; what runs then is stopped and waits for its next server."""
+        try:
+            while True:
+                try:
+                    await self._round()
+                except Exception:
+                    log.exception("the queue of evaluations stumbled")
+                await self._pause()
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _round(self) -> None:
+        await asyncio.to_thread(self._tidy)
+        while len(self._running) < self._limits.workers:
+            job = await asyncio.to_thread(self._store.claim)
+            if job is None:
+                return
+            task = asyncio.get_running_loop().create_task(self._work(job))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    def _tidy(self) -> None:
+        now = time.time()
+        self._store.adopt(self._lock.is_alive)
+        for name in self._store.ended(self._tidied):
+            self._folder_of(name).clear()
+        self._tidied = now - OVERLAP_S
+        for name in self._store.overdue(now - self._limits.retention_s):
+            self._folder_of(name).delete()
+            self._store.remove(name)
+
+    async def _work(self, job: Job) -> None:
+        log.info("evaluation started", evaluation=job.id, caller=job.owner, attempt=job.attempts)
+        try:
+            failure = await self._run(job)
+            await asyncio.to_thread(self._conclude, job, failure)
+        finally:
+            self._store.release(job.id)
+        self._say(self._store.get(job.id, None))
+
+    async def _run(self, job: Job) -> Failure | None:
+        folder = self._folder_of(job.id)
+        within = folder.upload if job.source.uploaded else self._root
+        if within is None:
+            return ROOT_GONE
+        try:
+            with self._admit(job) as target:
+                manifest = within / job.source.manifest
+                async with running(job, folder, manifest, within, target) as watched:
+                    timely = await self._watch(job, watched)
+        except OSError as error:
+            return _no_room() if is_full(error) else _unexplained()
+        if not timely:
+            return Failure(code="deadline_exceeded", detail="The evaluation took too long.")
+        if watched.process.returncode == 0 and folder.draft.is_dir():
+            return None
+        return watched.failure or _unexplained()
+
+    async def _watch(self, job: Job, watched: Watched) -> bool:
+        """Follow a process until it ends or should end; gives whether that was in time."""
+        until = time.monotonic() + self._limits.deadline_s
+        while not watched.ended.done():
+            await asyncio.wait({watched.ended}, timeout=POLL_S)
+            if not await asyncio.to_thread(self._store.report, job.id, watched.progress):
+                return True
+            if time.monotonic() > until:
+                return False
+        return True
+
+    def _conclude(self, job: Job, failure: Failure | None) -> None:
+        folder = self._folder_of(job.id)
+        if failure is None:
+            try:
+                folder.publish()
+            except OSError as error:
+                failure = _no_room() if is_full(error) else _unexplained()
+        self._store.finish(job.id, failure)
+        folder.clear()
+
+    def _say(self, job: Job) -> None:
+        outcome = job.failure.code if job.failure else job.state
+        self._on_end(outcome)
+        log.info("evaluation ended", evaluation=job.id, caller=job.owner, outcome=outcome)
+
+
+def _no_room() -> Failure:
+    return Failure(
+        code=InsufficientStorage.code, detail="The disk is full where evaluations are kept."
+    )
+
+
+def _unexplained() -> Failure:
+    return Failure(
+        code="evaluation_failed",
+        detail="The evaluation's process failed; the log beside its report has more.",
+    )
