@@ -24,6 +24,12 @@ from pacx_client._errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
+from pacx_client._evaluations import (
+    Evaluation,
+    EvaluationFailure,
+    EvaluationProgress,
+    EvaluationProtocol,
+)
 from pacx_client._requests import Include, Pooling
 from pacx_client._results import (
     Anatomy,
@@ -52,6 +58,10 @@ __all__ = [
     "Embedding",
     "Embeddings",
     "EstimatedValue",
+    "Evaluation",
+    "EvaluationFailure",
+    "EvaluationProgress",
+    "EvaluationProtocol",
     "Explanation",
     "Finding",
     "Image",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +13,7 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
+from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, silent
 from pacx_client._requests import Call, Include, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -76,6 +78,73 @@ class AsyncPacxClient:
         """The models that are being served."""
         return await self._ask(_requests.models())
 
+    async def evaluate(
+        self,
+        films: Uploadable,
+        *,
+        protocols: Collection[EvaluationProtocol] = LINEAR,
+        labels: Collection[str] = (),
+        manifest: str | None = None,
+        replicates: int = 2000,
+        subsets: int = 5,
+        seed: int = 0,
+    ) -> Evaluation:
+        """Ask for an evaluation of the default model; see ``PacxClient.evaluate``."""
+        call = await asyncio.to_thread(
+            partial(
+                _requests.evaluate,
+                films,
+                protocols=protocols,
+                labels=labels,
+                manifest=manifest,
+                replicates=replicates,
+                subsets=subsets,
+                seed=seed,
+            )
+        )
+        return await self._ask(call)
+
+    async def evaluations(self) -> tuple[Evaluation, ...]:
+        """The evaluations that this key may see, the newest first."""
+        return await self._ask(_requests.evaluations())
+
+    async def evaluation(self, name: str) -> Evaluation:
+        """How an evaluation stands; ``name`` is its ``id``."""
+        return await self._ask(_requests.evaluation(name))
+
+    async def wait(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Evaluation], object] = silent,
+        poll_s: float = 1.0,
+    ) -> Evaluation:
+        """Wait until an evaluation has ended; see ``PacxClient.wait``."""
+        told = None
+        while not (evaluation := await self.evaluation(name)).has_ended:
+            if evaluation != told:
+                progress(evaluation)
+                told = evaluation
+            await asyncio.sleep(poll_s)
+        progress(evaluation)
+        return evaluation
+
+    async def cancel_evaluation(self, name: str) -> Evaluation:
+        """End an evaluation that has not ended; gives how it stands then."""
+        return await self._ask(_requests.cancel_evaluation(name))
+
+    async def delete_evaluation(self, name: str) -> None:
+        """Cancel an evaluation, and delete its report and all else about it."""
+        await self._ask(_requests.delete_evaluation(name))
+
+    async def evaluation_metrics(self, name: str) -> Mapping[str, object]:
+        """``metrics.json`` of a report: every number with its interval, or why there is none."""
+        return await self._ask(_requests.evaluation_metrics(name))
+
+    async def evaluation_report(self, name: str) -> bytes:
+        """All files of a report as a zip."""
+        return await self._ask(_requests.evaluation_report(name))
+
     async def ready(self) -> bool:
         """Whether the server answers questions now; never waits and never retries."""
         return _requests.ready().read(answered(await self._attempt(_requests.ready())))
@@ -98,7 +167,7 @@ class AsyncPacxClient:
     async def _ask(self, call: Call[T]) -> T:
         attempt = 1
         outcome = await self._attempt(call)
-        while (wait_s := self._retry.wait_s(outcome, attempt)) is not None:
+        while (wait_s := self._retry.wait_s(outcome, attempt, pure=call.pure)) is not None:
             await asyncio.sleep(wait_s)
             attempt += 1
             outcome = await self._attempt(call)

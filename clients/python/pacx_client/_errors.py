@@ -13,7 +13,7 @@
         ├── NotFound            404
         ├── DeadlinePassed      408, 504
         ├── Overloaded          429, 503, after all retries
-        └── ServerFault         409 and any other 5xx
+        └── ServerFault         409, 507 and any other 5xx
             └── NotInstalled    501
 
 What exactly was wrong is told by ``code``, which is stable; ``docs/api.md`` lists all codes.

@@ -10,6 +10,7 @@ import httpx
 
 from pacx_client import _responses
 from pacx_client._embeddings import Embeddings
+from pacx_client._evaluations import Evaluation, EvaluationProtocol, packed
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
 from pacx_client._version import __version__
@@ -36,15 +37,17 @@ class Call(Generic[T]):
         query: Query parameters.
         form: Fields of the form beside the files.
         files: Files of the form.
+        pure: Whether asking twice changes nothing; if not, a lost connection is not asked again.
     """
 
     method: str
     path: str
     read: Callable[[httpx.Response], T]
     accept: str = "application/json"
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | list[str]] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Upload, ...] = ()
+    pure: bool = True
 
     def build(self, http: httpx.Client | httpx.AsyncClient, parts: list[Part]) -> httpx.Request:
         """The request of one attempt; ``parts`` are ``files``, opened."""
@@ -125,6 +128,66 @@ def overlay(file: Uploadable, *, method: str, target: str | None) -> Call[bytes]
 def models() -> Call[tuple[ServedModel, ...]]:
     """``GET /models``."""
     return Call(method="GET", path="models", read=_responses.models)
+
+
+def evaluate(
+    films: Uploadable,
+    *,
+    protocols: Collection[EvaluationProtocol],
+    labels: Collection[str],
+    manifest: str | None,
+    replicates: int,
+    subsets: int,
+    seed: int,
+) -> Call[Evaluation]:
+    """``POST /evaluations``."""
+    query: dict[str, str | list[str]] = {"protocol": [*protocols], "label": [*labels]}
+    numbers = {"replicates": replicates, "subsets": subsets, "seed": seed}
+    return Call(
+        method="POST",
+        path="evaluations",
+        read=_responses.evaluation,
+        query=query
+        | _given(manifest=manifest)
+        | {name: str(number) for name, number in numbers.items()},
+        files=(upload(packed(films)),),
+        pure=False,
+    )
+
+
+def evaluations() -> Call[tuple[Evaluation, ...]]:
+    """``GET /evaluations``."""
+    return Call(method="GET", path="evaluations", read=_responses.evaluations)
+
+
+def evaluation(name: str) -> Call[Evaluation]:
+    """``GET /evaluations/{name}``."""
+    return Call(method="GET", path=f"evaluations/{name}", read=_responses.evaluation)
+
+
+def cancel_evaluation(name: str) -> Call[Evaluation]:
+    """``POST /evaluations/{name}/cancel``."""
+    return Call(method="POST", path=f"evaluations/{name}/cancel", read=_responses.evaluation)
+
+
+def delete_evaluation(name: str) -> Call[None]:
+    """``DELETE /evaluations/{name}``."""
+    return Call(method="DELETE", path=f"evaluations/{name}", read=_responses.nothing)
+
+
+def evaluation_metrics(name: str) -> Call[Mapping[str, object]]:
+    """``GET /evaluations/{name}/metrics``."""
+    return Call(method="GET", path=f"evaluations/{name}/metrics", read=_responses.mapping)
+
+
+def evaluation_report(name: str) -> Call[bytes]:
+    """``GET /evaluations/{name}/report`` as a zip."""
+    return Call(
+        method="GET",
+        path=f"evaluations/{name}/report",
+        read=_responses.archive,
+        accept="application/zip",
+    )
 
 
 def ready() -> Call[bool]:

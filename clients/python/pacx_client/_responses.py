@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TypeVar
 
 import httpx
@@ -10,10 +11,12 @@ import httpx
 from pacx_client._decoding import decode
 from pacx_client._embeddings import Embeddings
 from pacx_client._errors import PacxApiError, Problem, UnexpectedAnswer, error_for
+from pacx_client._evaluations import Evaluation
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import retry_after_s
 
 T = TypeVar("T")
+_ZIP_SIGNATURE = b"PK\x03\x04"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -40,6 +43,34 @@ def explanation(response: httpx.Response) -> Explanation:
 def models(response: httpx.Response) -> tuple[ServedModel, ...]:
     """Read the answer of ``GET /models``; raises as ``prediction`` does."""
     return decode(tuple[ServedModel, ...], _json(response))
+
+
+def evaluation(response: httpx.Response) -> Evaluation:
+    """Read the answer about one evaluation; raises as ``prediction`` does."""
+    return decode(Evaluation, _json(response))
+
+
+def evaluations(response: httpx.Response) -> tuple[Evaluation, ...]:
+    """Read the answer of ``GET /evaluations``; raises as ``prediction`` does."""
+    return decode(tuple[Evaluation, ...], _json(response))
+
+
+def mapping(response: httpx.Response) -> Mapping[str, object]:
+    """Read any JSON object; raises as ``prediction`` does."""
+    return decode(Mapping[str, object], _json(response))  # type: ignore[type-abstract]
+
+
+def archive(response: httpx.Response) -> bytes:
+    """Read a zip; raises as ``prediction`` does."""
+    _check(response)
+    if not response.content.startswith(_ZIP_SIGNATURE):
+        raise UnexpectedAnswer("the answer is no zip")
+    return response.content
+
+
+def nothing(response: httpx.Response) -> None:
+    """Read an answer without a body; raises ``PacxApiError``."""
+    _check(response)
 
 
 def png(response: httpx.Response) -> bytes:

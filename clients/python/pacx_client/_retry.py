@@ -1,8 +1,8 @@
 """When to ask again, and how long to wait before.
 
-Every question of this client is pure (asking twice changes nothing on the server), so it may be
+Questions of this client are pure (asking twice changes nothing on the server), so they may be
 asked again after a lost connection, and after 429 and 503, which say themselves when to come
-back (RFC 9110, section 10.2.3).
+back (RFC 9110, section 10.2.3). An evaluation is asked for again only after such a refusal.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ class RetryPolicy:
     longest_wait_s: float = 30.0
     jitter: Callable[[], float] = random.SystemRandom().random
 
-    def wait_s(self, outcome: Outcome, attempt: int) -> float | None:
+    def wait_s(self, outcome: Outcome, attempt: int, *, pure: bool = True) -> float | None:
         """How long to wait before asking again; None means that this outcome is final.
 
         Args:
             outcome: What came of the attempt.
             attempt: Number of attempts that were already made, from 1.
+            pure: Whether the server may be asked twice; if not, only a refusal is asked again.
         """
-        if attempt > self.retries or not _worth_retrying(outcome):
+        if attempt > self.retries or not _worth_retrying(outcome, pure):
             return None
         backoff_s = min(self.first_wait_s * 2.0 ** min(attempt - 1, 32), self.longest_wait_s)
         asked_s = retry_after_s(outcome) if isinstance(outcome, httpx.Response) else None
@@ -91,7 +92,7 @@ def answered(outcome: Outcome) -> httpx.Response:
     raise kind(str(outcome) or type(outcome).__name__) from outcome
 
 
-def _worth_retrying(outcome: Outcome) -> bool:
+def _worth_retrying(outcome: Outcome, pure: bool) -> bool:
     if isinstance(outcome, httpx.Response):
         return outcome.status_code in _COME_BACK
-    return isinstance(outcome, _LOST)
+    return pure and isinstance(outcome, _LOST)

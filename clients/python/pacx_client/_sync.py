@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -12,6 +12,7 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
+from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, silent
 from pacx_client._requests import Call, Include, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -109,6 +110,90 @@ class PacxClient:
         """The models that are being served."""
         return self._ask(_requests.models())
 
+    def evaluate(
+        self,
+        films: Uploadable,
+        *,
+        protocols: Collection[EvaluationProtocol] = LINEAR,
+        labels: Collection[str] = (),
+        manifest: str | None = None,
+        replicates: int = 2000,
+        subsets: int = 5,
+        seed: int = 0,
+    ) -> Evaluation:
+        """Ask for an evaluation of the default model; ``wait`` waits for its end.
+
+        Files go with the names that the manifest calls them by, and are deleted when the
+        evaluation has ended.
+
+        Args:
+            films: A folder, or a zip or tar, that holds films and a table of them.
+            protocols: What is measured.
+            labels: Columns of the table to ask about; none means all.
+            manifest: The table's name in the folder, where it is not the only one.
+            replicates: Bootstrap samples.
+            subsets: Few-label subsets.
+            seed: Of all that is drawn.
+        """
+        return self._ask(
+            _requests.evaluate(
+                films,
+                protocols=protocols,
+                labels=labels,
+                manifest=manifest,
+                replicates=replicates,
+                subsets=subsets,
+                seed=seed,
+            )
+        )
+
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The evaluations that this key may see, the newest first."""
+        return self._ask(_requests.evaluations())
+
+    def evaluation(self, name: str) -> Evaluation:
+        """How an evaluation stands; ``name`` is its ``id``."""
+        return self._ask(_requests.evaluation(name))
+
+    def wait(
+        self,
+        name: str,
+        *,
+        progress: Callable[[Evaluation], object] = silent,
+        poll_s: float = 1.0,
+    ) -> Evaluation:
+        """Wait until an evaluation has ended, however it ends.
+
+        Args:
+            name: Its ``id``.
+            progress: Told how it stands, whenever that has changed.
+            poll_s: Seconds between two looks.
+        """
+        told = None
+        while not (evaluation := self.evaluation(name)).has_ended:
+            if evaluation != told:
+                progress(evaluation)
+                told = evaluation
+            time.sleep(poll_s)
+        progress(evaluation)
+        return evaluation
+
+    def cancel_evaluation(self, name: str) -> Evaluation:
+        """End an evaluation that has not ended; gives how it stands then."""
+        return self._ask(_requests.cancel_evaluation(name))
+
+    def delete_evaluation(self, name: str) -> None:
+        """Cancel an evaluation, and delete its report and all else about it."""
+        self._ask(_requests.delete_evaluation(name))
+
+    def evaluation_metrics(self, name: str) -> Mapping[str, object]:
+        """``metrics.json`` of a report: every number with its interval, or why there is none."""
+        return self._ask(_requests.evaluation_metrics(name))
+
+    def evaluation_report(self, name: str) -> bytes:
+        """All files of a report as a zip."""
+        return self._ask(_requests.evaluation_report(name))
+
     def ready(self) -> bool:
         """Whether the server answers questions now; never waits and never retries."""
         return _requests.ready().read(answered(self._attempt(_requests.ready())))
@@ -131,7 +216,7 @@ class PacxClient:
     def _ask(self, call: Call[T]) -> T:
         attempt = 1
         outcome = self._attempt(call)
-        while (wait_s := self._retry.wait_s(outcome, attempt)) is not None:
+        while (wait_s := self._retry.wait_s(outcome, attempt, pure=call.pure)) is not None:
             time.sleep(wait_s)
             attempt += 1
             outcome = self._attempt(call)
