@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+
+from pacx.bundle import DEFAULT
+
+BundleArgument = Annotated[
+    str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")
+]
+AdditionOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="A copy to write; without it the bundle is added to."),
+]
+FilmsOption = Annotated[
+    Path | None,
+    typer.Option(help="Real radiographs to prove it on; without them, phantoms only."),
+]
 
 app = typer.Typer(no_args_is_help=True, help="Turn a run into a verified bundle.")
 
@@ -22,10 +36,7 @@ def bundle(
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
     name: Annotated[str, typer.Option(help="Of the model.")],
     version: Annotated[str, typer.Option(help="Of the model, such as 0.1.0.")] = "0.1.0",
-    films: Annotated[
-        Path | None,
-        typer.Option(help="Real radiographs to prove it on; without them, phantoms only."),
-    ] = None,
+    films: FilmsOption = None,
 ) -> None:
     """Fuse, compile and prove a run; nothing is written unless every gate passes."""
     from pacx_export.assembly import export_bundle
@@ -39,14 +50,11 @@ def bundle(
 
 @app.command()
 def int8(
-    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
-    films: Annotated[
-        Path | None,
-        typer.Option(help="Real radiographs to prove it on; without them, phantoms only."),
-    ] = None,
+    bundle: BundleArgument = DEFAULT,
+    output: AdditionOption = None,
+    films: FilmsOption = None,
 ) -> None:
-    """Copy a bundle with an integer variant, if one decides as the bundle does."""
+    """Add an integer variant to a bundle, if one decides as the bundle does."""
     from pacx.bundle import open_bundle, resolve
     from pacx_export.int8 import export_int8
 
@@ -55,9 +63,55 @@ def int8(
 
 
 @app.command()
+def tensorrt(
+    bundle: Annotated[
+        str, typer.Option(help="A bundle's folder, or the name of a shipped one.")
+    ] = DEFAULT,
+    output: AdditionOption = None,
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as 8.6, to build without that GPU; may be repeated."),
+    ] = None,
+    precision: Annotated[
+        Literal["f16", "bf16", "f32"], typer.Option(help="Of matrix products.")
+    ] = "f16",
+    graph: Annotated[
+        list[str] | None, typer.Option(help="Of the bundle; may be repeated; all by default.")
+    ] = None,
+    min_batch: Annotated[int, typer.Option(min=1, help="The fewest images of a batch.")] = 1,
+    best_batch: Annotated[int, typer.Option(min=1, help="The batch to tune for.")] = 8,
+    max_batch: Annotated[int, typer.Option(min=1, help="The most images of a batch.")] = 8,
+    films: FilmsOption = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="A file that keeps TensorRT's measurements between builds.")
+    ] = None,
+) -> None:
+    """Add TensorRT engines for this GPU, or ahead of time for others, if they answer alike."""
+    from pacx.bundle import open_bundle, resolve
+    from pacx.engines.base import graph_spec
+    from pacx.engines.plans import BatchProfile
+    from pacx_export.tensorrt import EngineOptions, export_tensorrt
+
+    if not min_batch <= best_batch <= max_batch:
+        raise typer.BadParameter("--min-batch, --best-batch and --max-batch go upwards.")
+    opened = open_bundle(resolve(bundle))
+    for name in graph or ():
+        graph_spec(opened, name)
+    options = EngineOptions(
+        precision=precision,
+        compute_capabilities=tuple(compute_capability or ()),
+        batch=BatchProfile(minimum=min_batch, optimum=best_batch, maximum=max_batch),
+        graphs=tuple(name for name in opened.manifest.graphs if not graph or name in graph),
+        timing_cache=timing_cache,
+    )
+    made = export_tensorrt(opened, options, directory=output, films=films)
+    Console().print(f"sha256 {made.sha256}", highlight=False)
+
+
+@app.command()
 def triton(
-    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model repository to write.")],
+    bundle: BundleArgument = DEFAULT,
     max_batch: Annotated[int, typer.Option(min=1, help="The most images of one batch.")] = 8,
 ) -> None:
     """Write a Triton model repository, one model a graph."""

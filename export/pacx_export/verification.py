@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +21,8 @@ from pacx.engines.parity import LIMITS, Measure, decisions, distances
 from pacx.engines.protocol import Tensor
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphName, GraphSpec, RefusedVariant
+from pacx.model_card import CARD
+from pacx_export.card import model_card
 from pacx_export.graphs import BATCH, Graph
 from pacx_export.reference import answers, graph_inputs
 
@@ -59,6 +62,11 @@ class GraphParity(_Frozen):
     decisions: int
     flipped_decisions: int
     passed: bool
+
+    @property
+    def variant(self) -> tuple[GraphName, str, Precision]:
+        """Graph, engine and precision."""
+        return self.graph, self.engine, self.precision
 
     @property
     def refusal(self) -> RefusedVariant:
@@ -124,6 +132,23 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
         pictures={kind: len(batch) for kind, batch in pictures.items()},
         results=tuple(results),
     )
+
+
+def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) -> None:
+    """Put what was proved of a variant into a bundle's report and card.
+
+    Args:
+        bundle: The variant belongs to it.
+        folder: A copy of it; earlier results of the same variant are replaced.
+        results: Of the variant.
+    """
+    report = Verification.model_validate_json((folder / FILE).read_bytes())
+    new = {result.variant for result in results}
+    kept = [result for result in report.results if result.variant not in new]
+    whole = report.model_copy(update={"results": (*kept, *results)})
+    (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    card = model_card(bundle.manifest, map(str, whole.results))
+    (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def _engines(bundle: Bundle) -> Iterator[Engine]:

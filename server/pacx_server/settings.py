@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         (),
         description="Public keys, separated by commas; a bundle must be signed by one of them.",
     )
-    engine: str = Field("auto", description="`openvino`, `onnxruntime`, `triton`, or `auto`.")
+    engine: str = Field(
+        "auto", description="`openvino`, `onnxruntime`, `tensorrt`, `triton`, or `auto`."
+    )
     precision: Precision | None = Field(None, description="None lets the engine choose.")
     device: str = Field(
         "cpu",

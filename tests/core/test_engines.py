@@ -136,6 +136,10 @@ def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
         ("openvino", {"precision": "int8"}, "none other"),
         ("auto", {"device": "tensorrt"}, "no device tensorrt"),
         ("triton", {}, "its address"),
+        ("tensorrt", {}, "devices cuda"),
+        ("tensorrt", {"device": "cuda:x"}, "devices cuda"),
+        ("tensorrt", {"device": "cuda:99"}, "no NVIDIA GPU|no GPU cuda:99"),
+        ("auto", {"device": "cuda:99"}, "no device cuda:99"),
     ],
 )
 def test_what_is_not_there_is_an_error_and_no_fallback(

@@ -13,6 +13,7 @@ from pacx.engines.onnxruntime import OnnxRuntimeEngine
 from pacx.engines.openvino import OpenVinoEngine
 from pacx.engines.protocol import Engine, EngineName, Precision
 from pacx.engines.replay import Difference, GatedEngine, GraphReport, replay, verify_engine
+from pacx.engines.tensorrt import TensorRtEngine
 from pacx.engines.triton import TritonEngine
 from pacx.errors import EngineUnavailable, ExtraMissing
 
@@ -34,13 +35,16 @@ __all__ = [
 # A hospital's machine reports to nobody; this must be said before the runtime is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_LOCAL: tuple[EngineName, ...] = ("openvino", "onnxruntime")
+_ON_PROCESSORS: tuple[EngineName, ...] = ("openvino", "onnxruntime")
+_ON_CUDA: tuple[EngineName, ...] = ("tensorrt", "onnxruntime")
 """What ``auto`` chooses from, the fastest first."""
 _ENGINES: Mapping[
-    EngineName, type[OpenVinoEngine] | type[OnnxRuntimeEngine] | type[TritonEngine]
+    EngineName,
+    type[OpenVinoEngine] | type[OnnxRuntimeEngine] | type[TensorRtEngine] | type[TritonEngine],
 ] = {
     "openvino": OpenVinoEngine,
     "onnxruntime": OnnxRuntimeEngine,
+    "tensorrt": TensorRtEngine,
     "triton": TritonEngine,
 }
 
@@ -57,9 +61,9 @@ def open_engine(
 
     Args:
         bundle: Whose graphs to run.
-        name: ``openvino``, ``onnxruntime``, ``triton``, or ``auto``: every graph on the
-            first of the former two that is installed, has the device and precision, and gets
-            the graph right.
+        name: ``openvino``, ``onnxruntime``, ``tensorrt``, ``triton``, or ``auto``: every graph
+            on the first that is installed, has the device and precision, and gets the graph
+            right; of OpenVINO and ONNX Runtime, or on ``cuda`` of TensorRT and ONNX Runtime.
         device: ``cpu``, ``cuda``, ..., or Triton's address; there is no silent fallback.
         precision: Of the arithmetic; None takes the engine's default for this processor.
         threads: None leaves the choice to the engine.
@@ -72,7 +76,7 @@ def open_engine(
         return open_gated(bundle, name, device=device, precision=precision, threads=threads)
     engines: list[GatedEngine] = []
     refusals: list[ExtraMissing | EngineUnavailable] = []
-    for candidate in _LOCAL:
+    for candidate in _ON_CUDA if device.startswith("cuda") else _ON_PROCESSORS:
         try:
             engines.append(
                 open_gated(bundle, candidate, device=device, precision=precision, threads=threads)
@@ -124,6 +128,7 @@ def available_engines() -> dict[str, str]:
 def _state(engine: str) -> str:
     packages = {
         "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+        "tensorrt": ("tensorrt", "tensorrt-rtx"),
         "triton": ("tritonclient",),
     }
     for package in packages.get(engine, (engine,)):
@@ -131,5 +136,5 @@ def _state(engine: str) -> str:
             return version(package)
         except PackageNotFoundError:
             continue
-    extra = "cpu" if engine in _LOCAL else engine
+    extra = "cpu" if engine in _ON_PROCESSORS else engine
     return f'not installed: pip install "pacx[{extra}]"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ import numpy as np
 from pacx.bundle import Bundle
 from pacx.engines.protocol import Precision, Tensor
 from pacx.errors import EngineError, NonFiniteOutput
-from pacx.manifest import GraphSpec, TensorSpec
+from pacx.manifest import GraphName, GraphSpec, TensorSpec
 
 Runner: TypeAlias = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """Runs one loaded graph: inputs by name -> outputs by name."""
@@ -71,6 +71,23 @@ def graph_spec(bundle: Bundle, graph: str) -> GraphSpec:
     if graph not in specs:
         raise EngineError(f"The bundle has no graph {graph}; it has {', '.join(specs)}.")
     return specs[graph]
+
+
+def graph_name(bundle: Bundle, spec: GraphSpec) -> GraphName:
+    """Find the name of a graph of the bundle."""
+    return next(name for name, graph in bundle.manifest.graphs.items() if graph is spec)
+
+
+def batch_shape(shape: tuple[int | str, ...], rows: int) -> tuple[int, ...]:
+    """Put a number of rows in the place of the dynamic axis, if there is one."""
+    return tuple(rows if isinstance(axis, str) else axis for axis in shape)
+
+
+def in_parts(inputs: Mapping[str, Tensor], most: int) -> Iterator[dict[str, Tensor]]:
+    """Cut a batch into parts of at most ``most`` rows."""
+    rows = len(next(iter(inputs.values())))
+    for start in range(0, rows, most):
+        yield {name: array[start : start + most] for name, array in inputs.items()}
 
 
 def check_inputs(spec: GraphSpec, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Tensor = NDArray[np.float32]
 Precision = Literal["f32", "bf16", "f16", "int8"]
-EngineName = Literal["openvino", "onnxruntime", "triton"]
+EngineName = Literal["openvino", "onnxruntime", "tensorrt", "triton"]
 
 
 class Engine(Protocol):

@@ -7,7 +7,7 @@ shown as for every engine: by the replay of the bundle's reference vectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from threading import local
 from types import ModuleType
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from pacx.bundle import Bundle
-from pacx.engines.base import GraphEngine, Runner
+from pacx.engines.base import GraphEngine, Runner, graph_name, in_parts
 from pacx.engines.protocol import Precision, Tensor
 from pacx.errors import EngineError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphSpec
@@ -67,7 +67,7 @@ class TritonEngine(GraphEngine):
         model = self._find(spec)
 
         def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            parts = [self._infer(model, spec, part) for part in _split(inputs)]
+            parts = [self._infer(model, spec, part) for part in in_parts(inputs, ROWS)]
             return {
                 tensor.name: np.concatenate([p[tensor.name] for p in parts])
                 for tensor in spec.outputs
@@ -77,7 +77,7 @@ class TritonEngine(GraphEngine):
 
     def _find(self, spec: GraphSpec) -> str:
         name = self.bundle.manifest.name
-        graph = next(key for key, value in self.bundle.manifest.graphs.items() if value is spec)
+        graph = graph_name(self.bundle, spec)
         candidates = [f"{name}_{graph}", *([name] if graph == "predict" else [])]
         try:
             for candidate in candidates:
@@ -117,9 +117,3 @@ def _library() -> ModuleType:
         return import_module("tritonclient")
     except ImportError as error:
         raise ExtraMissing('tritonclient is not installed: pip install "pacx[triton]".') from error
-
-
-def _split(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    rows = len(next(iter(inputs.values())))
-    for start in range(0, rows, ROWS):
-        yield {name: array[start : start + ROWS] for name, array in inputs.items()}
