@@ -1,0 +1,80 @@
+"""``python -m benchmarks.shipped``: see ``scripts/train-shipped-model``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.shipped.comparison import Line
+from benchmarks.shipped.films import write_films
+from benchmarks.shipped.markers import read_markers, write_marker_labels
+from benchmarks.shipped.scaling import write_scaled
+from benchmarks.shipped.study import Study, write_study
+from pacx_training.cohorts.manifest import read_manifest
+
+app = typer.Typer(no_args_is_help=True, help="The model that ships: its films and its measures.")
+
+Films = Annotated[Path, typer.Option(help="The manifest that `films` wrote.")]
+Cohort = Annotated[Path, typer.Option(help="What pacx simulate --given made of it.")]
+
+
+@app.command()
+def films(
+    data: Annotated[Path, typer.Option(help="Folder that holds radiographs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV to write.")],
+) -> None:
+    """Choose the films of stage 2 and who is held apart."""
+    write_films(data, output)
+
+
+@app.command()
+def labels(
+    films: Films,
+    cohort: Cohort,
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV to write.")],
+) -> None:
+    """Write the simulated markers as labels of heads."""
+    manifest = read_manifest(films)
+    write_marker_labels(manifest, read_markers(cohort, manifest.splits), output)
+
+
+@app.command()
+def scale(
+    before: Annotated[Path, typer.Option(help="Run before stage 2.")],
+    after: Annotated[Path, typer.Option(help="Run of stage 2.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the way from one to the other.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run to write.")],
+) -> None:
+    """Go only part of the way that stage 2 went."""
+    write_scaled(before, after, share, output)
+
+
+@app.command()
+def probe(
+    before: Annotated[Path, typer.Option(help="Run before stage 2.")],
+    after: Annotated[Path, typer.Option(help="Run of stage 2.")],
+    films: Films,
+    cohort: Cohort,
+    data: Annotated[Path, typer.Option(help="Folder that holds radiographs and annotations.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSON to write.")],
+    final: Annotated[bool, typer.Option(help="Report NIH val too, once.")] = False,
+    deep: Annotated[bool, typer.Option(help="Relevance and outlines too.")] = False,
+) -> None:
+    """Compare two encoders on frozen features."""
+    study = Study(before=before, after=after, films=films, cohort=cohort, data=data)
+    lines = write_study(study, output, final=final, deep=deep)
+    typer.echo("\n".join(map(_text, lines)))
+
+
+def _text(line: Line) -> str:
+    cells = (f"{i.value:.3f} ({i.low:.3f} to {i.high:.3f})" for i in (line.before, line.after))
+    change = line.difference
+    return f"| {line.measure} | {line.films} | {' | '.join(cells)} | {change.value:+.3f} (" + (
+        f"{change.low:+.3f} to {change.high:+.3f}) |"
+    )
+
+
+if __name__ == "__main__":
+    app()

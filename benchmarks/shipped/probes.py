@@ -1,0 +1,138 @@
+"""Linear probes of one frozen encoder: findings, read-outs and simulated markers, film by film."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.shipped.markers import MARKERS, Markers
+from pacx_training.cohorts.manifest import Cohort
+from pacx_training.embeddings import embed_films
+from pacx_training.heads import fit_logistic, fit_probe
+from pacx_training.runs import RunDirectory
+from pacx_training.tasks import HeadsRecipe
+
+Values = NDArray[np.float64]
+Embeddings = NDArray[np.float32]
+
+FINDINGS = ("Pneumonia", "Infiltration", "Atelectasis", "Edema", "Effusion")
+READ_OUTS = ("view_ap", "sex_male")
+AGE = "age_years"
+STRENGTHS = np.logspace(-1, 5, 13)
+"""Of a ridge; chosen by leave-one-out within the films that it may see."""
+FEW_LABELS = 0.01
+SUBSETS = 20
+FOLDS = 5
+FEW_STRENGTH = 1e-2
+"""Inverse regularisation of the few-label probe, whose films are too few to choose one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What probes on one encoder say.
+
+    Attributes:
+        labels: For each label its out-of-fold logits (of the age, years) for all films of NIH
+            ``train``, float64 ``[N]``.
+        values: Regressed markers of the films asked about, ``[M, markers]``.
+        high: Logits that a marker is high, all labels, ``[M, markers]``.
+        high_few: The same with one label in a hundred, ``[subsets, M, markers]``.
+    """
+
+    labels: dict[str, Values]
+    values: Values
+    high: Values
+    high_few: Values
+
+
+def embeddings_of(run: RunDirectory, films: Cohort, cache: Path) -> Embeddings:
+    """Embed films with a run's encoder, or read what was embedded before; ``[N, D]``."""
+    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
+    digest.update("\n".join(map(str, films.paths)).encode())
+    path = cache / f"{digest.hexdigest()[:16]}.npy"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, embed_films(run.load_encoder(), films.paths))
+    found: Embeddings = np.load(path, allow_pickle=False)
+    return found
+
+
+def answers(
+    embeddings: Embeddings, films: Cohort, markers: Markers, asked: NDArray[np.bool_]
+) -> Answers:
+    """Fit every probe.
+
+    Args:
+        embeddings: Of all films, ``[N, D]``.
+        films: With labels; ``train`` is what stage 2 saw.
+        markers: Of all films.
+        asked: Films that the probes of markers answer for, bool ``[N]``, none of ``train``.
+    """
+    seen = films.splits == "train"
+    return Answers(
+        labels=_labels(embeddings, films),
+        values=_regressed(embeddings[seen], markers.learned[seen], embeddings[asked]),
+        high=_high(embeddings[seen], markers.high[seen], embeddings[asked], FOLDS),
+        high_few=_few(embeddings[seen], markers.high[seen], embeddings[asked]),
+    )
+
+
+def nih_train(films: Cohort) -> NDArray[np.bool_]:
+    """Films of NIH ``train``, which alone have all labels, bool ``[N]``."""
+    return np.asarray(np.isfinite(films.label(AGE)) & (films.splits != "test"))
+
+
+def _labels(embeddings: Embeddings, films: Cohort) -> dict[str, Values]:
+    rows = nih_train(films)
+    inputs, patients = embeddings[rows], films.patients[rows]
+    recipe = HeadsRecipe(findings=FINDINGS, folds=FOLDS)
+    found = {
+        label: fit_probe(inputs, films.label(label)[rows] > 0, patients, recipe).held_out
+        for label in (*FINDINGS, *READ_OUTS)
+    }
+    return found | {AGE: _ages(inputs, films.label(AGE)[rows], patients)}
+
+
+def _ages(inputs: Embeddings, ages: NDArray[np.float32], patients: NDArray[np.str_]) -> Values:
+    predicted = np.empty(len(ages))
+    for fitted, held in GroupKFold(FOLDS).split(inputs, groups=patients):
+        predicted[held] = _regressed(inputs[fitted], ages[fitted, None], inputs[held])[:, 0]
+    return predicted
+
+
+def _regressed(inputs: Embeddings, targets: NDArray[np.floating], asked: Embeddings) -> Values:
+    probe = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, alpha_per_target=True))
+    return np.asarray(probe.fit(inputs.astype(np.float64), targets).predict(asked))
+
+
+def _high(inputs: Embeddings, high: NDArray[np.bool_], asked: Embeddings, folds: int) -> Values:
+    recipe = HeadsRecipe(findings=("high",), folds=folds)
+    own = np.arange(len(inputs)).astype(np.str_)
+    probes = [fit_probe(inputs, column, own, recipe) for column in high.T]
+    return np.stack([asked @ probe.weight + probe.bias for probe in probes], axis=1)
+
+
+def _few(inputs: Embeddings, high: NDArray[np.bool_], asked: Embeddings) -> Values:
+    """Logits of probes that saw few films, half of them high: ``[subsets, M, markers]``."""
+    generator = np.random.default_rng(1)
+    each = max(2, round(FEW_LABELS * len(inputs) / 2))
+    found = np.empty((SUBSETS, len(asked), len(MARKERS)))
+    for subset in range(SUBSETS):
+        for number, column in enumerate(high.T):
+            rows = np.concatenate(
+                [
+                    generator.choice(np.flatnonzero(k), each, replace=False)
+                    for k in (column, ~column)
+                ]
+            )
+            weight, bias = fit_logistic(inputs[rows], column[rows], FEW_STRENGTH)
+            found[subset, :, number] = asked @ weight + bias
+    return found
