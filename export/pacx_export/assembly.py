@@ -76,7 +76,7 @@ def export_bundle(
         )
         verification = verify(write_manifest(folder, manifest), made, pictures)
         _write_text(folder / VERIFICATION, verification.model_dump_json(indent=2))
-        _write_text(folder / CARD, model_card(manifest, map(str, verification.results)))
+        _write_text(folder / CARD, model_card(manifest, verification.statements))
         write_manifest(folder, manifest.model_copy(update={"refused": verification.refused}))
     return open_bundle(directory)
 

@@ -99,6 +99,15 @@ class Verification(_Frozen):
     results: tuple[GraphParity, ...]
 
     @property
+    def statements(self) -> tuple[str, ...]:
+        """What the model card says of it: the pictures, then one sentence a result."""
+        counts = ", ".join(f"{count} {kind}s" for kind, count in self.pictures.items())
+        pictures = f"Proved on these pictures when the bundle was made: {counts}."
+        if "film" not in self.pictures:
+            pictures += " There is no real radiograph among them."
+        return pictures.replace("adversarials", "adversarial ones"), *map(str, self.results)
+
+    @property
     def refused(self) -> tuple[RefusedVariant, ...]:
         """What no engine may offer of this bundle."""
         return tuple(result.refusal for result in self.results if not result.passed)
@@ -147,7 +156,7 @@ def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) ->
     kept = [result for result in report.results if result.variant not in new]
     whole = report.model_copy(update={"results": (*kept, *results)})
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    card = model_card(bundle.manifest, map(str, whole.results))
+    card = model_card(bundle.manifest, whole.statements)
     (folder / CARD).write_text(card, encoding="utf-8")
 
 

@@ -169,6 +169,7 @@ def test_the_model_card_states_what_the_manifest_states(tiny_bundle: Bundle) -> 
     card = tiny_bundle.path("README.md").read_text()
     assert "not for clinical use" in card
     assert "**not offered**" in card
+    assert "24 phantoms, 9 adversarial ones. There is no real radiograph among them." in card
 
 
 def test_the_command_refuses_a_directory_that_exists(
