@@ -9,7 +9,6 @@ from pacx.masks import Mask
 from pacx.preprocessing import Geometry
 
 Polygon = NDArray[np.float64]
-_Corner = tuple[int, int]
 
 
 def contour(mask: Mask, geometry: Geometry) -> Polygon:
@@ -27,7 +26,7 @@ def contour(mask: Mask, geometry: Geometry) -> Polygon:
     loops = _loops(mask)
     if not loops:
         return np.empty((0, 2))
-    corners = np.array(max(loops, key=len), dtype=np.float64)
+    corners = np.stack(np.divmod(max(loops, key=len), _stride(mask)), axis=1).astype(np.float64)
     middles = (corners + np.roll(corners, -1, axis=0)) / 2
     before, after = middles - np.roll(middles, 1, axis=0), np.roll(middles, -1, axis=0) - middles
     bends = ~np.isclose(before, after).all(axis=1)
@@ -35,36 +34,43 @@ def contour(mask: Mask, geometry: Geometry) -> Polygon:
     return np.asarray(middles[bends] * scale)
 
 
-def _loops(mask: Mask) -> list[list[_Corner]]:
-    """Closed walks along pixel corners with the inside on the right."""
+def _loops(mask: Mask) -> list[list[int]]:
+    """Closed walks along pixel corners, by the corners' numbers, with the inside on the right."""
     steps = _steps(mask)
-    loops: list[list[_Corner]] = []
+    loops: list[list[int]] = []
     while steps:
         corner = next(iter(steps))
-        loop: list[_Corner] = []
+        loop: list[int] = []
         while corner in steps:
             loop.append(corner)
-            following = steps[corner].pop()
-            if not steps[corner]:
-                del steps[corner]
-            corner = following
+            following = steps[corner]
+            corner = following.pop()
+            if not following:
+                del steps[loop[-1]]
         loops.append(loop)
     return loops
 
 
-def _steps(mask: Mask) -> dict[_Corner, list[_Corner]]:
+def _steps(mask: Mask) -> dict[int, list[int]]:
     """Where each border edge leads to from its first corner."""
     padded = np.pad(mask, 1)
     inside = padded[1:-1, 1:-1]
+    below = _stride(mask)
     sides = (
-        (inside & ~padded[:-2, 1:-1], (0, 0), (0, 1)),
-        (inside & ~padded[1:-1, 2:], (0, 1), (1, 1)),
-        (inside & ~padded[2:, 1:-1], (1, 1), (1, 0)),
-        (inside & ~padded[1:-1, :-2], (1, 0), (0, 0)),
+        (inside & ~padded[:-2, 1:-1], 0, 1),
+        (inside & ~padded[1:-1, 2:], 1, below + 1),
+        (inside & ~padded[2:, 1:-1], below + 1, below),
+        (inside & ~padded[1:-1, :-2], below, 0),
     )
-    steps: dict[_Corner, list[_Corner]] = {}
+    steps: dict[int, list[int]] = {}
     for edges, start, stop in sides:
-        for row, column in np.argwhere(edges).tolist():
-            corner = (row + start[0], column + start[1])
-            steps.setdefault(corner, []).append((row + stop[0], column + stop[1]))
+        pixels = np.flatnonzero(edges)
+        corners = pixels + pixels // mask.shape[1]
+        for first, last in zip((corners + start).tolist(), (corners + stop).tolist(), strict=True):
+            steps.setdefault(first, []).append(last)
     return steps
+
+
+def _stride(mask: Mask) -> int:
+    """Corners in a row of corners; they are numbered in reading order."""
+    return mask.shape[1] + 1

@@ -7,6 +7,7 @@ channel three times and normalises with ImageNet's mean and standard deviation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -86,23 +87,24 @@ def normalise(pixels: NDArray[np.float32], spec: PreprocessingSpec) -> NDArray[n
 
 
 def upsample(grid: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
-    """Spread a map on the model's grid over the original pixels, bilinearly.
+    """Spread maps on the model's grid over the original pixels, bilinearly.
 
     Bilinear interpolation is separable, so it is one product of three small matrices.
 
     Args:
-        grid: ``[grid_rows, grid_columns]``, covering the whole model input.
-        geometry: Of the picture that the map belongs to.
+        grid: ``[..., grid_rows, grid_columns]``, covering the whole model input.
+        geometry: Of the picture that the maps belong to.
 
     Returns:
-        float32 ``[rows, columns]``.
+        float32 ``[..., rows, columns]``.
     """
-    grid_rows, grid_columns = grid.shape
+    grid_rows, grid_columns = grid.shape[-2:]
     down = _interpolation(grid_rows, geometry.rows)
     across = _interpolation(grid_columns, geometry.columns)
     return np.asarray(down.T @ grid.astype(np.float32) @ across)
 
 
+@lru_cache(maxsize=8)
 def _interpolation(cells: int, pixels: int) -> NDArray[np.float32]:
     """Weights ``[cells, pixels]`` of each cell at each pixel, as Pillow resizes a line."""
     unit = Image.fromarray(np.eye(cells, dtype=np.float32))
