@@ -73,4 +73,4 @@ def _steps(mask: Mask) -> dict[int, list[int]]:
 
 def _stride(mask: Mask) -> int:
     """Corners in a row of corners; they are numbered in reading order."""
-    return mask.shape[1] + 1
+    return int(mask.shape[1]) + 1
