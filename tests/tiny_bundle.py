@@ -9,7 +9,7 @@ import torch
 
 from pacx.manifest import FindingSpec, HeadSpec, Provenance, Source
 from pacx_training.encoder import EncoderConfig, VisionTransformer
-from pacx_training.runs import LinearHead, RunDirectory
+from pacx_training.runs import RunDirectory, TrainedHead
 
 LABELS = ("Pneumonia", "Effusion", "Edema")
 TINY = EncoderConfig(
@@ -37,7 +37,7 @@ def write_run(path: Path, config: EncoderConfig = TINY, *, simulated: bool = Fal
     return run
 
 
-def _head(width: int, *, simulated: bool) -> LinearHead:
+def _head(width: int, *, simulated: bool) -> TrainedHead:
     generator = np.random.default_rng(0)
     findings = tuple(
         FindingSpec(
@@ -51,7 +51,7 @@ def _head(width: int, *, simulated: bool) -> LinearHead:
         )
         for label in LABELS
     )
-    return LinearHead(
+    return TrainedHead(
         spec=HeadSpec(name="findings", findings=findings),
         weight=generator.normal(0, 0.3, (len(LABELS), width)).astype(np.float32),
         bias=generator.normal(0, 0.3, len(LABELS)).astype(np.float32),

@@ -15,7 +15,7 @@ from pacx.novelty import MEAN, WHITENING
 from pacx_export.graphs import Classifier
 from pacx_training.anatomy_files import load_anatomy
 from pacx_training.novelty import FittedNovelty
-from pacx_training.runs import LinearHead, RunDirectory
+from pacx_training.runs import RunDirectory, TrainedHead
 
 
 def load_classifier(run: RunDirectory) -> Classifier:
@@ -59,14 +59,14 @@ def write_weights(
     save_file(heads, directory / HEADS, metadata={"format": "pt", **labels})
 
 
-def _load_head(classifier: Classifier, head: LinearHead) -> None:
-    linear = classifier.heads[head.spec.name]
-    shape = (len(head.spec.labels), classifier.encoder.config.embed_dim)
-    if head.weight.shape != shape or head.bias.shape != shape[:1]:
-        raise BundleError(f"The head {head.spec.name} has another shape than its labels ask for.")
-    linear.load_state_dict(
-        {"weight": torch.from_numpy(head.weight), "bias": torch.from_numpy(head.bias)}
-    )
+def _load_head(classifier: Classifier, head: TrainedHead) -> None:
+    tensors = {name: torch.from_numpy(array) for name, array in head.tensors.items()}
+    try:
+        classifier.heads[head.spec.name].load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BundleError(
+            f"The head {head.spec.name} has another shape than its labels ask for."
+        ) from error
 
 
 def _round(encoder: nn.Module) -> None:

@@ -19,7 +19,7 @@ from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.assembly import export_bundle
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.imports import import_run
-from pacx_training.runs import LinearHead, RunDirectory
+from pacx_training.runs import RunDirectory, TrainedHead
 
 WIDTH, RANK, ALPHA, DEPTH = 128, 8, 16, 1
 ADAPTED = ("attn.qkv", "mlp.fc1", "mlp.fc2")
@@ -146,7 +146,7 @@ def test_stage_2_with_its_updates(
     run = RunDirectory(tmp_path / "run")
     specs = tiny_run.load_heads()[0].spec
     weight = np.random.default_rng(0).normal(0, 0.1, (3, WIDTH)).astype(np.float32)
-    run.save_heads([LinearHead(spec=specs, weight=weight, bias=np.zeros(3, np.float32))])
+    run.save_heads([TrainedHead(spec=specs, weight=weight, bias=np.zeros(3, np.float32))])
     assert_embeds_alike(run, own_embedding(architecture, pixels()), tmp_path, 0.999999)
 
 

@@ -44,6 +44,23 @@ RECIPE = {
                 "targets": [{"label": "High NT-proBNP", "column": "bnp", "above": 100}],
             },
             {"name": "findings", "kind": "binary", "targets": [{"label": "Bright"}]},
+            {
+                "name": "grade",
+                "kind": "multiclass",
+                "class_weights": "balanced",
+                "targets": [
+                    {"label": "Dark", "column": "level", "below": 0.37},
+                    {"label": "Grey", "column": "grey"},
+                    {"label": "Light", "column": "level", "above": 0.63},
+                ],
+            },
+            {
+                "name": "deep",
+                "kind": "regression",
+                "hidden": 8,
+                "targets": [{"label": "Brightness", "column": "level"}],
+            },
+            {"name": "inner", "hidden": 8, "targets": [{"label": "Shiny", "column": "Bright"}]},
         ],
     }
 }
@@ -74,23 +91,29 @@ def mixed_bundle(mixed_run: RunDirectory) -> Bundle:
 def write_films(folder: Path) -> None:
     """Films of different brightness, which is all that their labels know."""
     random = np.random.default_rng(3)
-    rows = ["path,patient,split,Bright,bnp,hb"]
+    rows = ["path,patient,split,Bright,bnp,hb,level,grey"]
     for film in range(FILMS):
         level = random.uniform(0.1, 0.9)
         pixels = np.clip(level + random.normal(0, 0.1, (32, 32)), 0, 1)
         Image.fromarray((pixels * 255).astype(np.uint8)).save(folder / f"{film}.png")
         split = "train" if film < FILMS - 6 else "val"
         bnp, haemoglobin = 10 ** (1 + 2 * level), "" if film % 5 == 0 else 10 + 4 * level
-        rows.append(f"{film}.png,p{film // 2},{split},{int(level > 0.5)},{bnp},{haemoglobin}")
+        labels = f"{int(level > 0.5)},{bnp},{haemoglobin},{level},{int(0.37 <= level <= 0.63)}"
+        rows.append(f"{film}.png,p{film // 2},{split},{labels}")
     (folder / "films.csv").write_text("\n".join(rows) + "\n")
 
 
 def test_every_kind_is_in_the_manifest(mixed_bundle: Bundle) -> None:
     manifest = mixed_bundle.manifest
     assert manifest.simulated_physiology
-    assert manifest.labels == ("High NT-proBNP", "Bright", "NT-proBNP", "Haemoglobin")
-    assert [value.unit for value in manifest.values] == ["pg/mL", "g/dL"]
-    assert [finding.simulated for finding in manifest.findings] == [True, False]
+    assert manifest.labels == (
+        "High NT-proBNP", "Bright", "Dark", "Grey", "Light", "Shiny",
+        "NT-proBNP", "Haemoglobin", "Brightness",
+    )  # fmt: skip
+    assert [value.unit for value in manifest.values] == ["pg/mL", "g/dL", None]
+    assert [finding.simulated for finding in manifest.findings] == [True] + [False] * 5
+    assert [head.task for head in manifest.heads][2] == "multiclass"
+    assert [head.hidden for head in manifest.heads] == [None, None, None, 8, None, 8]
     assert "| NT-proBNP | physiology |" in mixed_bundle.path("README.md").read_text()
 
 
@@ -105,15 +128,24 @@ def test_answers_are_those_of_torch(mixed_run: RunDirectory, mixed_bundle: Bundl
     pixels = normalise(model.prepare(film).pixels[np.newaxis], spec)
     with torch.inference_mode():
         logits = classifier.logits(classifier.encoder(torch.from_numpy(pixels)).cls)[0].double()
-    for column, finding in enumerate(mixed_bundle.manifest.findings):
-        wanted = torch.sigmoid(logits[column] / finding.temperature)
-        assert answer.findings[column].probability == pytest.approx(float(wanted), abs=1e-5)
-    bnp, haemoglobin = answer.values
-    first, second = mixed_bundle.manifest.values
+    temperatures = torch.tensor([f.temperature for f in mixed_bundle.manifest.findings])
+    scaled = logits[:6] / temperatures
+    wanted = torch.sigmoid(scaled)
+    wanted[2:5] = torch.softmax(scaled[2:5], dim=0)
+    found = [finding.probability for finding in answer.findings]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert sum(found[2:5]) == pytest.approx(1)
+    bnp, haemoglobin, brightness = answer.values
+    first, second, third = mixed_bundle.manifest.values
     assert bnp.value == pytest.approx(
-        float(torch.exp(first.mean + first.deviation * logits[2])), rel=1e-4
+        float(torch.exp(first.mean + first.deviation * logits[6])), rel=1e-4
     )
-    assert haemoglobin.value == pytest.approx(second.mean + second.deviation * float(logits[3]))
+    assert haemoglobin.value == pytest.approx(
+        second.mean + second.deviation * float(logits[7]), rel=1e-4
+    )
+    assert brightness.value == pytest.approx(
+        third.mean + third.deviation * float(logits[8]), abs=1e-4
+    )
     assert bnp.low < bnp.value < bnp.high
     assert (haemoglobin.unit, haemoglobin.group, haemoglobin.simulated) == (
         "g/dL", "physiology", True,
@@ -138,6 +170,8 @@ def test_heads_of_the_encoder_are_kept(mixed_run: RunDirectory, tmp_path: Path) 
     result = CliRunner().invoke(app, arguments)
     assert result.exception is None, result.output
     heads = RunDirectory(tmp_path / "run").load_heads()
-    assert [head.spec.name for head in heads] == ["levels", "findings", "more", "laboratory"]
+    assert [head.spec.name for head in heads] == [
+        "levels", "findings", "grade", "inner", "more", "laboratory", "deep",
+    ]  # fmt: skip
     report = json.loads((tmp_path / "run" / "heads-report.json").read_text())
     assert [entry["label"] for entry in report] == ["Dark"]

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from scipy.special import expit, softmax
+from torch.nn import functional
 
 from pacx.errors import CohortError
 from pacx_training.cohorts.manifest import Cohort
-from pacx_training.multitask import train_heads
+from pacx_training.heads import fit_logistic
+from pacx_training.multitask import fit_task, train_heads
+from pacx_training.perceptron_training import head_loss
 from pacx_training.regression import fit_ridge
-from pacx_training.tasks import HeadsRecipe, Target, Task
+from pacx_training.softmax import fit_class_temperature
+from pacx_training.tasks import HeadsRecipe, PerceptronSettings, Target, Task
 from pacx_training.values import ValueReport
 
-Columns = Mapping[str, NDArray[np.floating]]
+Columns = Mapping[str, NDArray[np.floating] | NDArray[np.bool_]]
 
 PATIENTS, FILMS, WIDTH = 150, 300, 8
 _RANDOM = np.random.default_rng(0)
@@ -151,6 +157,141 @@ def test_what_is_simulated_says_so_without_being_asked() -> None:
     assert heads[1].spec.values[0].simulated
 
 
+COLOURS = ("red", "green", "blue")
+
+
+def _colours(share_of_red: float = 1 / 3) -> Cohort:
+    """Three classes by the first coordinate, the first of them with a given share."""
+    position = EMBEDDINGS[:, 0] + 0.5 * NOISE
+    low, high = np.quantile(position, [share_of_red, (1 + share_of_red) / 2])
+    classes = np.digitize(position, [low, high])
+    return _cohort(dict(zip(COLOURS, np.eye(3)[classes].T, strict=True)))
+
+
+def _colour_task(**options: object) -> Task:
+    targets = [{"label": colour} for colour in COLOURS]
+    return Task.model_validate(
+        {"name": "colour", "kind": "multiclass", "targets": targets, **options}
+    )
+
+
+@pytest.mark.parametrize("hidden", [None, 16])
+@pytest.mark.parametrize("weights", [None, "balanced"])
+def test_classes_that_exclude_each_other(hidden: int | None, weights: str | None) -> None:
+    """Probabilities sum to one, and their means are the classes' shares also if weighted."""
+    cohort = _colours(share_of_red=0.1)
+    task = _colour_task(hidden=hidden, class_weights=weights)
+    recipe = HeadsRecipe(
+        tasks=(task,), folds=3, replicates=50, inverse_regularisation=(1.0, 10.0),
+        perceptron=PerceptronSettings(learning_rate=0.01),
+    )  # fmt: skip
+    (head,), reports = train_heads(cohort, EMBEDDINGS, recipe)
+    assert (head.spec.task, head.spec.hidden) == ("multiclass", hidden)
+    assert len({finding.temperature for finding in head.spec.findings}) == 1
+    assert {finding.threshold for finding in head.spec.findings} == {0.5}
+    logits = fit_task(cohort, EMBEDDINGS, task, recipe).logits
+    probabilities = softmax(logits / head.spec.findings[0].temperature, axis=1)
+    np.testing.assert_allclose(probabilities.mean(axis=0), cohort.labels.mean(axis=0), atol=0.05)
+    assert (probabilities.argmax(axis=1) == cohort.labels.argmax(axis=1)).mean() > 0.8
+    assert all(report.held_out is not None for report in reports)
+
+
+def test_two_classes_are_a_softmax_too() -> None:
+    cohort = _cohort({"left": EMBEDDINGS[:, 0] < 0, "right": EMBEDDINGS[:, 0] >= 0})
+    targets = (Target(label="left"), Target(label="right"))
+    (head,), _ = train_heads(
+        cohort, EMBEDDINGS, _recipe(Task(name="side", kind="multiclass", targets=targets))
+    )
+    logits = EMBEDDINGS @ head.weight.T + head.bias
+    assert (logits.argmax(axis=1) == cohort.labels.argmax(axis=1)).mean() > 0.95
+
+
+def test_a_film_of_two_classes_is_refused() -> None:
+    columns = {colour: np.ones(FILMS) for colour in COLOURS}
+    with pytest.raises(CohortError, match="exclude each other"):
+        train_heads(_cohort(columns), EMBEDDINGS, _recipe(_colour_task()))
+
+
+def test_the_temperature_of_classes_undoes_a_scale() -> None:
+    logits = _RANDOM.normal(0, 2, (4000, 3))
+    uniform = _RANDOM.random((4000, 1))
+    classes = (softmax(logits, axis=1).cumsum(axis=1) < uniform).sum(axis=1)
+    assert fit_class_temperature(3 * logits, classes) == pytest.approx(3, rel=0.1)
+
+
+def test_a_hidden_layer_learns_what_no_line_divides() -> None:
+    columns = {"xor": (EMBEDDINGS[:, 0] * EMBEDDINGS[:, 1] > 0).astype(float)}
+    areas = []
+    for hidden in (None, 64):
+        task = Task(name="xor", kind="binary", hidden=hidden, targets=(Target(label="xor"),))
+        recipe = HeadsRecipe(
+            tasks=(task,), folds=3, replicates=50,
+            perceptron=PerceptronSettings(learning_rate=0.01, epochs=300, patience=40),
+        )  # fmt: skip
+        (head,), (report,) = train_heads(_cohort(columns), EMBEDDINGS, recipe)
+        assert not isinstance(report, ValueReport)
+        assert report.held_out is not None
+        areas.append(report.held_out.value)
+    assert areas[0] < 0.65
+    assert areas[1] > 0.8
+    assert head.hidden_weight is not None
+    assert head.hidden_weight.shape == (64, WIDTH)
+
+
+def test_a_hidden_layer_estimates_several_values_with_gaps() -> None:
+    square, straight = EMBEDDINGS[:, 0] ** 2 + NOISE, 5 + EMBEDDINGS[:, 1]
+    square[::3], straight[1::3] = np.nan, np.nan
+    task = Task(
+        name="laboratory", kind="regression", hidden=64,
+        targets=(Target(label="a"), Target(label="b")),
+    )  # fmt: skip
+    settings = PerceptronSettings(learning_rate=0.01, epochs=300, patience=40)
+    recipe = HeadsRecipe(tasks=(task,), folds=3, replicates=50, perceptron=settings)
+    (head,), _ = train_heads(_cohort({"a": square, "b": straight}), EMBEDDINGS, recipe)
+    assert all(value.determination.value > 0.5 for value in head.spec.values)
+
+
+def test_training_stops_when_left_out_patients_gain_no_more() -> None:
+    """Targets that are noise: the longer the training, the worse, so that the start is kept."""
+    columns = {"noise": _RANDOM.normal(size=FILMS)}
+    task = Task(name="noise", kind="regression", hidden=64, targets=(Target(label="noise"),))
+    spread = []
+    for patience in (1, 10_000):
+        settings = PerceptronSettings(learning_rate=0.05, epochs=100, patience=patience)
+        recipe = HeadsRecipe(tasks=(task,), folds=2, replicates=5, perceptron=settings)
+        spread.append(fit_task(_cohort(columns), EMBEDDINGS, task, recipe).logits.std())
+    assert max(spread) < 0.7, "the best weights stay, however long it went on"
+
+
+def test_balanced_classes_keep_probabilities_right() -> None:
+    rare = EMBEDDINGS[:, 0] + 2 * NOISE > 3.5
+    weight, bias = fit_logistic(EMBEDDINGS, rare, 1.0, balanced=True)
+    plain, plain_bias = fit_logistic(EMBEDDINGS, rare, 1.0)
+    assert not np.allclose(weight, plain)
+    shares = [expit(EMBEDDINGS @ w + b).mean() for w, b in ((weight, bias), (plain, plain_bias))]
+    assert rare.mean() < 0.15
+    np.testing.assert_allclose(shares, rare.mean(), atol=0.03)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_are_those_of_torch_where_all_is_known(*, weighted: bool) -> None:
+    logits, targets = torch.randn(6, 3), torch.eye(3).repeat(2, 1)
+    weights = torch.rand(3, 2) + 0.5 if weighted else None
+    classes = head_loss(logits, targets, "multiclass", weights)
+    per_class = None if weights is None else weights[:, 1]
+    wanted = functional.cross_entropy(
+        logits, targets.argmax(dim=1), weight=per_class, reduction="sum"
+    )
+    torch.testing.assert_close(classes, wanted / 6)
+    if weights is None:
+        several = head_loss(logits, targets, "multilabel", None)
+        torch.testing.assert_close(
+            several, functional.binary_cross_entropy_with_logits(logits, targets)
+        )
+    gap = torch.where(targets > 0, torch.nan, targets)
+    assert torch.isfinite(head_loss(logits, gap, "multilabel", weights))
+
+
 @pytest.mark.parametrize(
     "task",
     [
@@ -158,6 +299,7 @@ def test_what_is_simulated_says_so_without_being_asked() -> None:
         {"kind": "multiclass", "targets": [{"label": "a"}]},
         {"kind": "regression", "targets": [{"label": "a", "above": 1}]},
         {"kind": "multilabel", "targets": [{"label": "a", "unit": "mg"}]},
+        {"kind": "regression", "targets": [{"label": "a"}], "class_weights": "balanced"},
         {"kind": "multilabel", "targets": []},
         {"name": "values", "targets": [{"label": "a"}]},
     ],

@@ -12,10 +12,10 @@ from safetensors.numpy import load_file
 from pacx.errors import CheckpointError
 from pacx.manifest import FindingSpec, HeadSpec, Provenance
 from pacx_training.encoder import EncoderConfig, VisionTransformer
-from pacx_training.runs import Environment, LinearHead, RunDirectory
+from pacx_training.runs import Environment, RunDirectory, TrainedHead
 
 
-def _head(name: str, *labels: str) -> LinearHead:
+def _head(name: str, *labels: str) -> TrainedHead:
     findings = tuple(
         FindingSpec(
             label=label,
@@ -31,7 +31,7 @@ def _head(name: str, *labels: str) -> LinearHead:
     )
     weight = np.arange(len(labels) * 32, dtype=np.float32).reshape(len(labels), 32)
     bias = np.arange(len(labels), dtype=np.float32)
-    return LinearHead(spec=HeadSpec(name=name, findings=findings), weight=weight, bias=bias)
+    return TrainedHead(spec=HeadSpec(name=name, findings=findings), weight=weight, bias=bias)
 
 
 def test_the_encoder_comes_back(tiny: EncoderConfig, tmp_path: Path) -> None:

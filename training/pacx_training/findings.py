@@ -14,7 +14,7 @@ from pacx_training.multitask import Report, train_heads
 from pacx_training.novelty import fit_novelty, load_novelty, save_novelty
 from pacx_training.provenance import extended
 from pacx_training.recipes import read_section, save_section
-from pacx_training.runs import LinearHead, RunDirectory, default_device
+from pacx_training.runs import RunDirectory, TrainedHead, default_device
 from pacx_training.tasks import HeadsRecipe
 
 _REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
@@ -72,7 +72,7 @@ def train_findings(
     return reports
 
 
-def _kept(source: RunDirectory, heads: tuple[LinearHead, ...]) -> list[LinearHead]:
+def _kept(source: RunDirectory, heads: tuple[TrainedHead, ...]) -> list[TrainedHead]:
     names = {head.spec.name for head in heads}
     return [head for head in source.load_heads() if head.spec.name not in names]
 

@@ -1,4 +1,4 @@
-"""Linear heads on a frozen encoder, calibrated on predictions for patients they never saw."""
+"""Findings: logistic regressions, and calibration on predictions for patients they never saw."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FindingReport(RecipeSection):
     """How one finding fared; held-out means patient-grouped out-of-fold within ``train``."""
 
     label: str
-    inverse_regularisation: float
+    inverse_regularisation: float | None = Field(description="Null where there is a hidden layer.")
     training_positives: int
     held_out: Interval | None = Field(description="AUROC over all training films.")
     held_out_within: Interval | None = Field(description="AUROC within the confounder's films.")
@@ -59,6 +59,8 @@ def fit_probe(
     labels: NDArray[np.bool_],
     patients: NDArray[np.str_],
     recipe: HeadsRecipe,
+    *,
+    balanced: bool = False,
 ) -> Probe:
     """Choose the regularisation by out-of-fold log loss, then fit on all films.
 
@@ -67,15 +69,26 @@ def fit_probe(
         labels: bool ``[N]``.
         patients: str ``[N]``; a patient's films share a fold.
         recipe: Folds, grid and seed.
+        balanced: See :func:`fit_logistic`.
 
     Raises:
         CohortError: Fewer patients with or without the finding than folds.
     """
     _check_patients(labels, patients, recipe.folds)
     grid = recipe.inverse_regularisation
-    logits = [_held_out(embeddings, labels, patients, recipe, strength) for strength in grid]
+
+    def held_out(strength: float) -> Scores:
+        folds = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
+        logits = np.empty(len(labels))
+        for fitted, held in folds.split(embeddings, labels, patients):
+            seen = embeddings[fitted], labels[fitted]
+            weight, bias = fit_logistic(*seen, strength, balanced=balanced)
+            logits[held] = embeddings[held] @ weight + bias
+        return logits
+
+    logits = [held_out(strength) for strength in grid]
     best = int(np.argmin([log_loss(labels, expit(column)) for column in logits]))
-    weight, bias = fit_logistic(embeddings, labels, grid[best])
+    weight, bias = fit_logistic(embeddings, labels, grid[best], balanced=balanced)
     return Probe(weight=weight, bias=bias, strength=grid[best], held_out=logits[best])
 
 
@@ -85,23 +98,12 @@ def _check_patients(labels: NDArray[np.bool_], patients: NDArray[np.str_], folds
             raise CohortError(f"A finding needs {folds} patients with it and {folds} without it.")
 
 
-def _held_out(
+def fit_logistic(
     embeddings: NDArray[np.float32],
     labels: NDArray[np.bool_],
-    patients: NDArray[np.str_],
-    recipe: HeadsRecipe,
     strength: float,
-) -> Scores:
-    folds = StratifiedGroupKFold(recipe.folds, shuffle=True, random_state=recipe.seed)
-    logits = np.empty(len(labels))
-    for fitted, held in folds.split(embeddings, labels, patients):
-        weight, bias = fit_logistic(embeddings[fitted], labels[fitted], strength)
-        logits[held] = embeddings[held] @ weight + bias
-    return logits
-
-
-def fit_logistic(
-    embeddings: NDArray[np.float32], labels: NDArray[np.bool_], strength: float
+    *,
+    balanced: bool = False,
 ) -> tuple[Scores, float]:
     """Fit one logistic regression on standardised embeddings.
 
@@ -109,14 +111,21 @@ def fit_logistic(
         embeddings: ``[N, D]``.
         labels: bool ``[N]``, of both classes.
         strength: Inverse regularisation.
+        balanced: Let both classes weigh the same; the bias is then set back to the share of
+            positives that the data has (King & Zeng 2001), so that probabilities stay right.
 
     Returns:
         Weight float64 ``[D]`` and bias, with the standardisation folded in.
     """
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
-    scaler, regression = model.fit(embeddings.astype(np.float64), labels)
-    weight: Scores = regression.coef_[0] / scaler.scale_
-    return weight, float(regression.intercept_[0] - scaler.mean_ @ weight)
+    weights = "balanced" if balanced else None
+    regression = LogisticRegression(C=strength, max_iter=5000, class_weight=weights)
+    scaler, fitted = make_pipeline(StandardScaler(), regression).fit(
+        embeddings.astype(np.float64), labels
+    )
+    weight: Scores = fitted.coef_[0] / scaler.scale_
+    share = labels.mean()
+    prior = np.log(share / (1 - share)) if balanced else 0.0
+    return weight, float(fitted.intercept_[0] + prior - scaler.mean_ @ weight)
 
 
 def fit_temperature(logits: Scores, labels: NDArray[np.bool_]) -> float:
@@ -136,27 +145,31 @@ def best_threshold(probabilities: Scores, labels: NDArray[np.bool_]) -> float:
     return float(thresholds[best])
 
 
-def train_finding(
-    cohort: Cohort, embeddings: NDArray[np.float32], target: Target, task: Task, recipe: HeadsRecipe
-) -> tuple[Probe, FindingSpec, FindingReport]:
-    """Fit, calibrate and measure one finding of a task.
+def measure_finding(
+    cohort: Cohort,
+    logits: Scores,
+    target: Target,
+    task: Task,
+    recipe: HeadsRecipe,
+    strength: float | None = None,
+) -> tuple[FindingSpec, FindingReport]:
+    """Calibrate and measure one finding of a task.
 
     Args:
         cohort: Labelled films with the splits ``train`` and ``val``.
-        embeddings: float32 ``[N, D]``, of all films of the cohort.
+        logits: float64 ``[N]``, those of ``train`` for patients that the fit had not seen.
         target: The finding.
         task: What it belongs to.
         recipe: How it is trained.
+        strength: The inverse regularisation that was chosen.
 
     Raises:
-        CohortError: It is no label of the cohort or has too few patients.
+        CohortError: ``train`` lacks films with the finding, or without.
     """
-    known = np.isfinite(target.values(cohort))
+    learnt, patients = target.learnt(cohort), cohort.patients
+    labels, known = learnt > 0, np.isfinite(learnt)
     train, val = (known & (cohort.splits == name) for name in ("train", "val"))
-    labels, patients = target.present(cohort), cohort.patients
-    probe = fit_probe(embeddings[train], labels[train], patients[train], recipe)
-    logits = embeddings @ probe.weight + probe.bias
-    logits[train] = probe.held_out
+    _check_patients(labels[train], patients[train], 1)
     within = _confounder(cohort, target.label, recipe)
 
     def measured(films: NDArray[np.bool_]) -> Interval | None:
@@ -165,14 +178,14 @@ def train_finding(
 
     report = FindingReport(
         label=target.label,
-        inverse_regularisation=probe.strength,
+        inverse_regularisation=strength,
         training_positives=int(labels[train].sum()),
         held_out=measured(train),
         held_out_within=measured(train & within),
         validation=measured(val),
         validation_within=measured(val & within),
     )
-    return probe, _calibrated(probe, labels[train], report, task), report
+    return _calibrated(logits[train], labels[train], report, task), report
 
 
 def _confounder(cohort: Cohort, label: str, recipe: HeadsRecipe) -> NDArray[np.bool_]:
@@ -182,13 +195,13 @@ def _confounder(cohort: Cohort, label: str, recipe: HeadsRecipe) -> NDArray[np.b
 
 
 def _calibrated(
-    probe: Probe, labels: NDArray[np.bool_], report: FindingReport, task: Task
+    held_out: Scores, labels: NDArray[np.bool_], report: FindingReport, task: Task
 ) -> FindingSpec:
-    temperature = fit_temperature(probe.held_out, labels)
+    temperature = fit_temperature(held_out, labels)
     return FindingSpec(
         label=report.label,
         group=task.group,
-        threshold=best_threshold(expit(probe.held_out / temperature), labels),
+        threshold=best_threshold(expit(held_out / temperature), labels),
         temperature=temperature,
         calibrated=True,
         simulated=bool(task.simulated),

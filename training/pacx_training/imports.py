@@ -16,7 +16,7 @@ from torch import Tensor
 from pacx.errors import CheckpointError
 from pacx.manifest import FindingSpec, HeadSpec, Provenance
 from pacx_training.checkpoints import import_encoder, read_hyper_parameters, read_tensors
-from pacx_training.runs import LinearHead, RunDirectory
+from pacx_training.runs import RunDirectory, TrainedHead
 
 _HEAD = re.compile(r"^model\.head\.(?:\d+\.)?(weight|bias)$")
 _TASKS = {"multiclass": "multiclass", "multilabel": "multilabel", "binary": "multilabel"}
@@ -55,7 +55,7 @@ def import_run(
     run.save_environment()
 
 
-def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> LinearHead | None:
+def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> TrainedHead | None:
     """The linear head of one of the authors' classification checkpoints; None in all others.
 
     Its probabilities are taken as they are: not calibrated, positive from one half on.
@@ -80,7 +80,7 @@ def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> LinearHead | No
     task = _TASKS.get(str(told.get("task_type")))
     if task is None:
         raise CheckpointError("The head's task_type is not binary, multilabel or multiclass.")
-    return LinearHead(
+    return TrainedHead(
         spec=HeadSpec(name="findings", task=task, findings=tuple(map(_finding, names))),
         weight=weight.float().numpy(),
         bias=bias.float().numpy(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -10,21 +9,23 @@ from numpy.typing import NDArray
 
 from pacx.manifest import HeadSpec
 from pacx_training.cohorts.manifest import Cohort
-from pacx_training.heads import FindingReport, train_finding
-from pacx_training.runs import LinearHead
+from pacx_training.fits import Fit, Layers
+from pacx_training.heads import FindingReport, fit_probe, measure_finding
+from pacx_training.intervals import Scores
+from pacx_training.perceptron_training import fit_perceptron
+from pacx_training.regression import fit_regression
+from pacx_training.runs import TrainedHead
+from pacx_training.softmax import classes_of, fit_softmax, measure_classes
 from pacx_training.tasks import HeadsRecipe, Target, Task
-from pacx_training.values import ValueReport, train_value
+from pacx_training.values import ValueReport, measure_value, standardised
 
 Report: TypeAlias = FindingReport | ValueReport
+Embeddings = NDArray[np.float32]
 
 
 def train_heads(
-    cohort: Cohort,
-    embeddings: NDArray[np.float32],
-    recipe: HeadsRecipe,
-    *,
-    simulated: bool = False,
-) -> tuple[tuple[LinearHead, ...], tuple[Report, ...]]:
+    cohort: Cohort, embeddings: Embeddings, recipe: HeadsRecipe, *, simulated: bool = False
+) -> tuple[tuple[TrainedHead, ...], tuple[Report, ...]]:
     """Train every head of a recipe and measure it.
 
     Everything is fitted and chosen on the split ``train``; ``val`` is only reported.
@@ -41,51 +42,95 @@ def train_heads(
     Raises:
         CohortError: A target is no label of the cohort or has too few patients.
     """
-    heads: list[LinearHead] = []
+    heads: list[TrainedHead] = []
     reports: list[Report] = []
     for task in recipe.all_tasks:
-        marked = task.model_copy(
-            update={"simulated": simulated if task.simulated is None else task.simulated}
-        )
-        train = train_values if task.kind == "regression" else train_findings
-        head, measured = train(cohort, embeddings, marked, recipe)
-        heads.append(head)
+        own = simulated if task.simulated is None else task.simulated
+        marked = task.model_copy(update={"simulated": own})
+        fit = fit_task(cohort, embeddings, marked, recipe)
+        spec, measured = _measure(cohort, fit, marked, recipe)
+        heads.append(fit.layers.head(spec))
         reports += measured
     return tuple(heads), (*reports, *_read_outs(cohort, embeddings, recipe))
 
 
-def train_findings(
-    cohort: Cohort, embeddings: NDArray[np.float32], task: Task, recipe: HeadsRecipe
-) -> tuple[LinearHead, Sequence[Report]]:
-    """One logistic regression per finding."""
-    trained = [train_finding(cohort, embeddings, t, task, recipe) for t in task.targets]
-    head = LinearHead(
-        spec=HeadSpec(name=task.name, findings=tuple(spec for _, spec, _ in trained)),
-        weight=np.stack([probe.weight for probe, _, _ in trained]).astype(np.float32),
-        bias=np.array([probe.bias for probe, _, _ in trained], dtype=np.float32),
-    )
-    return head, [report for _, _, report in trained]
+def fit_task(cohort: Cohort, embeddings: Embeddings, task: Task, recipe: HeadsRecipe) -> Fit:
+    """Fit one head of any kind.
+
+    Raises:
+        CohortError: A target is no label of the cohort or has too few patients.
+    """
+    if task.kind == "multiclass" and task.hidden is None:
+        return fit_softmax(cohort, embeddings, task, recipe)
+    columns = [_learnt(cohort, target, task) for target in task.targets]
+    if task.hidden is None:
+        return _by_column(cohort, embeddings, columns, task, recipe)
+    if task.kind == "multiclass":
+        classes_of(cohort, task)
+    train, targets = cohort.splits == "train", np.stack(columns, axis=1)
+    return fit_perceptron(embeddings, targets, train, cohort.patients, task, recipe)
 
 
-def train_values(
-    cohort: Cohort, embeddings: NDArray[np.float32], task: Task, recipe: HeadsRecipe
-) -> tuple[LinearHead, Sequence[Report]]:
-    """One ridge regression per value, each on the films where it is known."""
-    trained = [train_value(cohort, embeddings, t, task, recipe) for t in task.targets]
-    head = LinearHead(
-        spec=HeadSpec(
-            name=task.name, task="regression", values=tuple(spec for _, spec, _ in trained)
+def _learnt(cohort: Cohort, target: Target, task: Task) -> Scores:
+    return standardised(cohort, target) if task.kind == "regression" else target.learnt(cohort)
+
+
+def _by_column(
+    cohort: Cohort, embeddings: Embeddings, columns: list[Scores], task: Task, recipe: HeadsRecipe
+) -> Fit:
+    """One linear regression per column, each on the films where it is known."""
+    fits = [_linear(cohort, embeddings, column, task, recipe) for column in columns]
+    return Fit(
+        layers=Layers(
+            weight=np.concatenate([fit.layers.weight for fit in fits]),
+            bias=np.concatenate([fit.layers.bias for fit in fits]),
         ),
-        weight=np.stack([fit.weight for fit, _, _ in trained]).astype(np.float32),
-        bias=np.array([fit.bias for fit, _, _ in trained], dtype=np.float32),
+        logits=np.concatenate([fit.logits for fit in fits], axis=1),
+        strengths=tuple(strength for fit in fits for strength in fit.strengths),
     )
-    return head, [report for _, _, report in trained]
 
 
-def _read_outs(
-    cohort: Cohort, embeddings: NDArray[np.float32], recipe: HeadsRecipe
-) -> list[FindingReport]:
+def _linear(
+    cohort: Cohort, embeddings: Embeddings, column: Scores, task: Task, recipe: HeadsRecipe
+) -> Fit:
+    train = np.isfinite(column) & (cohort.splits == "train")
+    seen, patients = embeddings[train], cohort.patients[train]
+    if task.kind == "regression":
+        ridge = fit_regression(seen, column[train], patients, recipe)
+        weight, bias, held_out, strength = ridge.weight, ridge.bias, ridge.held_out, ridge.penalty
+    else:
+        balanced = task.class_weights is not None
+        probe = fit_probe(seen, column[train] > 0, patients, recipe, balanced=balanced)
+        weight, bias, held_out, strength = probe.weight, probe.bias, probe.held_out, probe.strength
+    logits = embeddings @ weight + bias
+    logits[train] = held_out
+    return Fit(
+        layers=Layers(weight=weight[np.newaxis], bias=np.array([bias])),
+        logits=logits[:, np.newaxis],
+        strengths=(strength,),
+    )
+
+
+def _measure(
+    cohort: Cohort, fit: Fit, task: Task, recipe: HeadsRecipe
+) -> tuple[HeadSpec, list[Report]]:
+    columns = list(zip(fit.logits.T, task.targets, fit.strengths, strict=True))
+    if task.kind == "multiclass":
+        classes, class_reports = measure_classes(cohort, fit, task, recipe)
+        spec = HeadSpec(name=task.name, task="multiclass", hidden=task.hidden, findings=classes)
+        return spec, [*class_reports]
+    if task.kind == "regression":
+        told = [measure_value(cohort, c, t, task, recipe, s) for c, t, s in columns]
+        values = tuple(value for value, _ in told)
+        spec = HeadSpec(name=task.name, task="regression", hidden=task.hidden, values=values)
+        return spec, [report for _, report in told]
+    found = [measure_finding(cohort, c, t, task, recipe, s) for c, t, s in columns]
+    spec = HeadSpec(name=task.name, hidden=task.hidden, findings=tuple(f for f, _ in found))
+    return spec, [report for _, report in found]
+
+
+def _read_outs(cohort: Cohort, embeddings: Embeddings, recipe: HeadsRecipe) -> list[Report]:
     if not recipe.read_outs:
         return []
     task = Task(name="read-outs", targets=tuple(Target(label=name) for name in recipe.read_outs))
-    return [train_finding(cohort, embeddings, t, task, recipe)[2] for t in task.targets]
+    return _measure(cohort, fit_task(cohort, embeddings, task, recipe), task, recipe)[1]

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 class Perceptron(nn.Linear):
-    """One hidden layer: ``W gelu(V x + v) + b``; the output layer keeps a linear head's names."""
+    """One hidden layer: ``W relu(V x + v) + b``; the output layer keeps a linear head's names."""
 
     def __init__(self, width: int, hidden: int, outputs: int) -> None:
         super().__init__(hidden, outputs)
@@ -15,7 +15,7 @@ class Perceptron(nn.Linear):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Embedding ``[N, D]`` -> logits ``[N, C]``."""
-        return super().forward(functional.gelu(self.hidden(embedding)))
+        return super().forward(functional.relu(self.hidden(embedding)))
 
 
 def head_module(width: int, hidden: int | None, outputs: int) -> nn.Linear:

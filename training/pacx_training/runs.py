@@ -5,7 +5,7 @@
     RUN/
     ├── model.safetensors    the encoder, float32, timm's keys
     ├── config.json          its EncoderConfig
-    ├── heads.safetensors    heads.<name>.weight [C, D] and heads.<name>.bias [C], float32
+    ├── heads.safetensors    heads.<name>.{weight,bias} and, of a hidden layer, .hidden.*; float32
     ├── heads.json           the HeadSpec of every head, in order
     ├── novelty.*            what chest films are like: embeddings' mean, whitening, threshold
     ├── anatomy.*            decoder of heart and lungs, with its cross-validation
@@ -70,18 +70,35 @@ def _version(package: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LinearHead:
-    """A trained linear head: ``logits = embedding @ weight.T + bias``.
+class TrainedHead:
+    """A trained head: ``logits = x @ weight.T + bias``, any standardisation folded in.
+
+    ``x`` is the embedding, or ``relu(embedding @ hidden_weight.T + hidden_bias)``.
 
     Attributes:
-        spec: Its findings, in the order of the rows of ``weight``.
-        weight: float32 ``[C, D]``, any standardisation folded in.
+        spec: Its findings or values, in the order of the rows of ``weight``.
+        weight: float32 ``[C, D]``, or ``[C, H]`` behind a hidden layer.
         bias: float32 ``[C]``.
+        hidden_weight: float32 ``[H, D]``; None where there is no hidden layer.
+        hidden_bias: float32 ``[H]``; likewise.
     """
 
     spec: HeadSpec
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    hidden_weight: NDArray[np.float32] | None = None
+    hidden_bias: NDArray[np.float32] | None = None
+
+    @property
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Its arrays under the names that the module of a head has for them."""
+        named = {
+            "weight": self.weight,
+            "bias": self.bias,
+            "hidden.weight": self.hidden_weight,
+            "hidden.bias": self.hidden_bias,
+        }
+        return {name: array for name, array in named.items() if array is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +148,18 @@ class RunDirectory:
         """
         return self._read_model("config.json", EncoderConfig)
 
-    def save_heads(self, heads: Iterable[LinearHead]) -> None:
+    def save_heads(self, heads: Iterable[TrainedHead]) -> None:
         """Write all heads of the run, replacing what was there."""
         heads = tuple(heads)
         tensors: dict[str, NDArray[np.float32]] = {}
         for head in heads:
-            tensors[f"heads.{head.spec.name}.weight"] = head.weight
-            tensors[f"heads.{head.spec.name}.bias"] = head.bias
+            prefix = f"heads.{head.spec.name}"
+            tensors |= {f"{prefix}.{name}": array for name, array in head.tensors.items()}
         write_atomically(self.path / "heads.safetensors", save(tensors))
         specs = _HEADS.dump_json(tuple(head.spec for head in heads), indent=2)
         write_atomically(self.path / "heads.json", specs + b"\n")
 
-    def load_heads(self) -> tuple[LinearHead, ...]:
+    def load_heads(self) -> tuple[TrainedHead, ...]:
         """The heads in their order; empty where none was trained.
 
         Raises:
@@ -154,10 +171,12 @@ class RunDirectory:
             specs = _HEADS.validate_json((self.path / "heads.json").read_bytes())
             tensors = load_file(self.path / "heads.safetensors")
             return tuple(
-                LinearHead(
+                TrainedHead(
                     spec=spec,
                     weight=tensors[f"heads.{spec.name}.weight"],
                     bias=tensors[f"heads.{spec.name}.bias"],
+                    hidden_weight=tensors.get(f"heads.{spec.name}.hidden.weight"),
+                    hidden_bias=tensors.get(f"heads.{spec.name}.hidden.bias"),
                 )
                 for spec in specs
             )

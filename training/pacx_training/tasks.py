@@ -47,6 +47,11 @@ class Target(RecipeSection):
         low = values < (-np.inf if self.below is None else self.below)
         return np.asarray(high | low)
 
+    def learnt(self, cohort: Cohort) -> NDArray[np.float64]:
+        """The finding as 1 or 0, ``[N]``; NaN where unknown."""
+        known = np.isfinite(self.values(cohort))
+        return np.where(known, self.present(cohort), np.nan)
+
 
 class Task(RecipeSection):
     """One head: a name, a kind, and what it learns."""
@@ -55,6 +60,10 @@ class Task(RecipeSection):
     kind: Kind = "multilabel"
     targets: tuple[Target, ...] = Field(min_length=1)
     group: Group = "radiology"
+    hidden: int | None = Field(None, ge=1, description="Width of one hidden layer; null: linear.")
+    class_weights: Literal["balanced"] | None = Field(
+        None, description="Balanced: all classes weigh the same; probabilities are set right after."
+    )
     simulated: bool | None = Field(
         None, description="Whether the targets are simulated; null: if the cohort is."
     )
@@ -71,9 +80,25 @@ class Task(RecipeSection):
         measured = any(t.unit is not None or t.logarithm for t in self.targets)
         if cut and self.kind == "regression":
             raise ValueError("above and below belong to findings")
+        if self.class_weights and self.kind == "regression":
+            raise ValueError("class_weights belong to findings")
         if measured and self.kind != "regression":
             raise ValueError("unit and logarithm belong to a regression")
         return self
+
+
+class PerceptronSettings(RecipeSection):
+    """How heads with a hidden layer are trained, by AdamW, until validation no longer improves."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    dropout: float = Field(0.1, ge=0, lt=1, description="Of the hidden layer.")
+    batch_size: int = Field(512, ge=1)
+    epochs: int = Field(200, ge=1, description="At most.")
+    patience: int = Field(20, ge=1, description="Epochs without a better validation loss.")
+    validation_share: float = Field(
+        0.2, gt=0, lt=1, description="Of the patients, left out of the fit to stop it early."
+    )
 
 
 class HeadsRecipe(RecipeSection):
@@ -92,6 +117,7 @@ class HeadsRecipe(RecipeSection):
     penalties: tuple[float, ...] = Field(
         (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4), description="Of ridge regression."
     )
+    perceptron: PerceptronSettings = PerceptronSettings()
     folds: int = Field(5, ge=2, description="Patient-grouped folds within train.")
     replicates: int = Field(2000, ge=1, description="Bootstrap samples of an interval.")
     seed: int = 0

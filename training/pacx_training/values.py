@@ -13,7 +13,6 @@ from pacx.manifest import Interval, ValueSpec
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.intervals import Scores, resampled_weights
 from pacx_training.recipes import RecipeSection
-from pacx_training.regression import Regression, fit_regression
 from pacx_training.tasks import HeadsRecipe, Target, Task
 
 _QUANTILES = (0.025, 0.975)
@@ -24,7 +23,7 @@ class ValueReport(RecipeSection):
 
     label: str
     unit: str | None
-    penalty: float
+    penalty: float | None = Field(description="Null where there is a hidden layer.")
     training_films: int
     held_out: Interval = Field(description="R2 of what was learnt, such as a logarithm.")
     held_out_error: Interval = Field(description="Mean absolute error in the unit.")
@@ -34,7 +33,7 @@ class ValueReport(RecipeSection):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Scale:
-    """How a value becomes what is learnt, and back."""
+    """How a value becomes what is learnt, standardised, and back."""
 
     mean: float
     deviation: float
@@ -58,28 +57,46 @@ class _Scale:
         return np.asarray(np.exp(learnt) if self.logarithm else learnt)
 
 
-def train_value(
-    cohort: Cohort, embeddings: NDArray[np.float32], target: Target, task: Task, recipe: HeadsRecipe
-) -> tuple[Regression, ValueSpec, ValueReport]:
-    """Fit and measure one value of a task; films where it is unknown are left out.
+def standardised(cohort: Cohort, target: Target) -> Scores:
+    """What a regression learns, float64 ``[N]``: NaN where the value is unknown.
+
+    Raises:
+        CohortError: It is no column of the cohort, or does not vary within ``train``.
+    """
+    return _scale(cohort, target).standardised(target.values(cohort).astype(np.float64))
+
+
+def _scale(cohort: Cohort, target: Target) -> _Scale:
+    values = target.values(cohort).astype(np.float64)
+    return _Scale.of(values[np.isfinite(values) & (cohort.splits == "train")], target)
+
+
+def measure_value(
+    cohort: Cohort,
+    estimates: Scores,
+    target: Target,
+    task: Task,
+    recipe: HeadsRecipe,
+    penalty: float | None = None,
+) -> tuple[ValueSpec, ValueReport]:
+    """Measure one value of a task; films where it is unknown are left out.
 
     Args:
         cohort: Films with the splits ``train`` and ``val``.
-        embeddings: float32 ``[N, D]``, of all films of the cohort.
+        estimates: float64 ``[N]``, standardised, those of ``train`` for patients that the fit
+            had not seen.
         target: The value.
         task: What it belongs to.
         recipe: How it is trained.
+        penalty: The one that was chosen.
 
     Raises:
-        CohortError: It is no column of the cohort, does not vary or has too few patients.
+        CohortError: It is no column of the cohort, or does not vary.
     """
     values, patients = target.values(cohort).astype(np.float64), cohort.patients
     train, val = (np.isfinite(values) & (cohort.splits == name) for name in ("train", "val"))
-    scale = _Scale.of(values[train], target)
+    scale = _scale(cohort, target)
     truth = scale.standardised(values)
-    fit = fit_regression(embeddings[train], truth[train], patients[train], recipe)
-    estimates = embeddings @ fit.weight + fit.bias
-    estimates[train] = fit.held_out
 
     def measured(films: NDArray[np.bool_]) -> tuple[Interval, Interval]:
         weights = _resampled(patients[films], recipe)
@@ -90,15 +107,15 @@ def train_value(
     report = ValueReport(
         label=target.label,
         unit=target.unit,
-        penalty=fit.penalty,
+        penalty=penalty,
         training_films=int(train.sum()),
         held_out=held_out[0],
         held_out_error=held_out[1],
         validation=validation[0],
         validation_error=validation[1],
     )
-    low, high = np.quantile(truth[train] - fit.held_out, _QUANTILES)
-    return fit, _spec(report, scale, task, (float(low), float(high))), report
+    low, high = np.quantile((truth - estimates)[train], _QUANTILES)
+    return _spec(report, scale, task, (float(low), float(high))), report
 
 
 def _spec(
