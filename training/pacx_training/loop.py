@@ -28,7 +28,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from torch import Tensor, nn
 
 from pacx.errors import RecipeError, TrainingError
 from pacx_training.curves import CurveWriter
+from pacx_training.gradient_cache import Comparing, judge_together
 from pacx_training.optimisers import adamw
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows, Sampler
@@ -160,7 +161,11 @@ class _Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
         self.module.train()
-        metrics = [self._accumulate(part, batch) for part, batch in enumerate(batches)]
+        step = self.accelerator.unwrap_model(self.module)
+        if isinstance(step, Comparing) and len(batches) > 1:
+            metrics = [self._compare(step, batches)]
+        else:
+            metrics = [self._accumulate(part, batch) for part, batch in enumerate(batches)]
         clip = self.recipe.clip_norm or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.module.parameters(), clip)
         values = self._mean(metrics) | {"gradient_norm": float(norm)}
@@ -171,20 +176,44 @@ class _Trainer:
         return values | {"learning_rate": self.recipe.learning_rate * share}
 
     def _accumulate(self, part: int, batch: Batch) -> dict[str, Tensor]:
+        self._seed(part)
+        with self._synchronised(part):
+            metrics = self._forward(batch)
+            self.accelerator.backward(metrics["loss"] / len(self.parts))
+        return _detached(metrics)
+
+    def _compare(self, step: Comparing, batches: list[Batch]) -> dict[str, Tensor]:
+        """A loss that compares rows sees those of all parts, see :mod:`.gradient_cache`."""
+        told = []
+        with torch.no_grad(), self.accelerator.autocast():
+            for part, batch in enumerate(batches):
+                self._seed(part)
+                told.append(step.represent(*self._moved(batch)))
+        with self.accelerator.autocast():
+            metrics, gradients = judge_together(step, told)
+        for part, batch in enumerate(batches):
+            self._seed(part)
+            with self._synchronised(part):
+                loss = self._forward(batch, gradients=gradients[part])["loss"]
+                self.accelerator.backward(loss)
+        return _detached(metrics)
+
+    def _seed(self, part: int) -> None:
         rank = self.accelerator.process_index
         seed = np.random.SeedSequence((self.recipe.seed, 2, self.step, part, rank))
         torch.manual_seed(int(seed.generate_state(1)[0]))
-        last = part == len(self.parts) - 1
-        with nullcontext() if last else self.accelerator.no_sync(self.module):
-            metrics = self._forward(batch)
-            self.accelerator.backward(metrics["loss"] / len(self.parts))
-        return {name: value.detach().float() for name, value in metrics.items()}
 
-    def _forward(self, batch: Batch) -> Mapping[str, Tensor]:
-        device = self.accelerator.device
-        moved = [tensor.to(device, non_blocking=True) for tensor in batch]
-        metrics: Mapping[str, Tensor] = self.module(*moved)
+    def _synchronised(self, part: int) -> AbstractContextManager[None]:
+        """Gradients travel between processes with the last part only."""
+        last = part == len(self.parts) - 1
+        return nullcontext() if last else self.accelerator.no_sync(self.module)
+
+    def _forward(self, batch: Batch, **options: object) -> Mapping[str, Tensor]:
+        metrics: Mapping[str, Tensor] = self.module(*self._moved(batch), **options)
         return metrics
+
+    def _moved(self, batch: Batch) -> list[Tensor]:
+        return [tensor.to(self.accelerator.device, non_blocking=True) for tensor in batch]
 
     def _mean(self, metrics: list[dict[str, Tensor]]) -> dict[str, float]:
         names = tuple(metrics[0])
@@ -244,6 +273,10 @@ def _parts(recipe: LoopRecipe, accelerator: Accelerator) -> list[Rows]:
         Rows(start=first + own.start, stop=first + own.stop, total=recipe.batch_size)
         for first in range(0, recipe.batch_size, together)
     ]
+
+
+def _detached(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().float() for name, value in metrics.items()}
 
 
 def _own_rows(total: int, processes: int, rank: int) -> Rows:

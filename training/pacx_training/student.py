@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pacx_training.encoder import EncoderOutput, VisionTransformer
+from pacx_training.gradient_cache import Representations, surrogate
 from pacx_training.lora import LoraSettings, add_lora, tune_last_blocks
 from pacx_training.objective import (
     contrastive_loss,
@@ -82,7 +83,7 @@ class FrozenFeatures:
             before = self._encoder.to(pixels.device)(pixels)
         film = cosine_distances(features.cls, before.cls).mean()
         patches = cosine_distances(features.tokens, before.tokens).mean()
-        return (gathered(film[None]).mean() + gathered(patches[None]).mean()) / 2
+        return (film + patches) / 2
 
 
 class Student(nn.Module):
@@ -125,37 +126,65 @@ class Student(nn.Module):
         """The modalities that it learns from, in the order of ``forward``'s arguments."""
         return tuple(name for name in MODALITIES if name in self.cxr_to)
 
-    def forward(self, pixels: Tensor, patients: Tensor, *teachers: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Return the loss over the films of all ranks together, and its parts.
+
+        Args:
+            *batch: What :meth:`represent` takes.
+            gradients: Of the representations, from a loss over more films than these; the answer
+                is then only the ``loss`` that brings them back, see :mod:`.gradient_cache`.
+
+        Returns:
+            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars,
+            and ``retention`` where it has a weight.
+        """
+        representations = self.represent(*batch)
+        if gradients is None:
+            return self.judge(representations)
+        # Every parameter takes part in every step, as data parallelism asks.
+        return {"loss": surrogate(representations, gradients) + 0 * self.log_scale}
+
+    def represent(self, pixels: Tensor, patients: Tensor, *teachers: Tensor) -> dict[str, Tensor]:
+        """Return all that the loss needs to know of some films.
 
         Args:
             pixels: float ``[N, 3, S, S]``, normalised.
             patients: int64 ``[N]``.
             *teachers: For each modality the teacher's embedding ``[N, dimension]``, and bool
                 ``[N]``, False where the admission lacks it.
-
-        Returns:
-            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars,
-            and ``retention`` where it has a weight.
         """
         features = self.encoder(pixels)
-        embedding = features.cls
-        film, patients = gathered(self.cxr_to_shared(embedding)), gathered(patients)
+        film = self.cxr_to_shared(features.cls)
+        told: dict[str, Tensor] = {"film": film, "patients": patients}
+        for name, target, present in zip(
+            self.modalities, teachers[0::2], teachers[1::2], strict=True
+        ):
+            told[f"shared_{name}"] = self.to_shared[name](target)
+            told[f"distance_{name}"] = cosine_distances(self.cxr_to[name](features.cls), target)
+            told[f"present_{name}"] = present
+        if self._before is not None:
+            told["retention"] = self._before.distance(pixels, features)[None]
+        return told
+
+    def judge(self, representations: Representations) -> dict[str, Tensor]:
+        """Return the loss of what was represented, on all ranks together, and its parts."""
+        told = {name: gathered(values) for name, values in representations.items()}
         parts: dict[str, Tensor] = {"scale": self.scale.detach()}
-        presents = [gathered(present) for present in teachers[1::2]]
-        for name, target, present in zip(self.modalities, teachers[0::2], presents, strict=True):
+        presents = [told[f"present_{name}"] for name in self.modalities]
+        for name, present in zip(self.modalities, presents, strict=True):
             parts[f"contrastive_{name}"] = contrastive_loss(
-                film,
-                gathered(self.to_shared[name](target)),
+                told["film"],
+                told[f"shared_{name}"],
                 present,
-                patients,
+                told["patients"],
                 scale=self.scale,
                 smoothing=self.objective.label_smoothing,
             )
-            distances = gathered(cosine_distances(self.cxr_to[name](embedding), target))
-            parts[f"regression_{name}"] = masked_mean(distances, present)
+            parts[f"regression_{name}"] = masked_mean(told[f"distance_{name}"], present)
         if self._before is not None:
-            parts["retention"] = self._before.distance(pixels, features)
+            parts["retention"] = told["retention"].mean()
         return {"loss": self._total(parts, presents), **parts}
 
     def _total(self, parts: Mapping[str, Tensor], presents: list[Tensor]) -> Tensor:

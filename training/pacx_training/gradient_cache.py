@@ -1,0 +1,70 @@
+"""Losses that compare the rows of a batch, over a batch that no device holds at once.
+
+Gao et al., Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup (RepL4NLP
+2021): represent all parts without gradients, judge them together, and bring the gradients of the
+representations through the network part by part. The gradients are those of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Representations = Mapping[str, Tensor]
+"""Tensors ``[rows, ...]`` by name; those of floating point carry gradients."""
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A training step whose loss compares rows; ``forward`` is ``judge(represent(*batch))``.
+
+    Called with ``gradients``, ``forward`` answers :func:`surrogate` as its ``loss`` instead.
+    """
+
+    @property
+    def represent(self) -> Callable[..., Representations]:
+        """Tells all that the loss needs to know of the rows of a batch."""
+
+    def judge(self, representations: Representations) -> dict[str, Tensor]:
+        """The loss of rows that were represented, and its parts."""
+
+
+def judge_together(
+    step: Comparing, parts: Sequence[Representations]
+) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+    """Judge all parts of a batch at once.
+
+    Gradients of what ``judge`` itself trains, such as a temperature, are accumulated here.
+
+    Args:
+        step: The training step.
+        parts: Representations of every part, without gradients.
+
+    Returns:
+        What ``judge`` answers, and for every part the gradients of its representations.
+    """
+    joint = {name: torch.cat([part[name] for part in parts]).detach() for name in parts[0]}
+    watched = {name: values.requires_grad_() for name, values in joint.items() if _learns(values)}
+    answer = step.judge(joint)
+    torch.autograd.backward(answer["loss"])
+    sizes = {name: [len(part[name]) for part in parts] for name in watched}
+    split = {name: torch.split(_gradient(v), sizes[name]) for name, v in watched.items()}
+    gradients = [{name: split[name][part] for name in split} for part in range(len(parts))]
+    return answer, gradients
+
+
+def surrogate(representations: Representations, gradients: Mapping[str, Tensor]) -> Tensor:
+    """A scalar whose gradient is that of the whole batch's loss, as far as these rows made it."""
+    products = [(representations[name] * gradients[name]).sum() for name in gradients]
+    return torch.stack(products).sum()
+
+
+def _learns(values: Tensor) -> bool:
+    return values.is_floating_point()
+
+
+def _gradient(values: Tensor) -> Tensor:
+    return torch.zeros_like(values) if values.grad is None else values.grad
