@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,7 +12,7 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
-from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, silent
+from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
 from pacx_client._requests import Call, Include, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -90,19 +89,18 @@ class AsyncPacxClient:
         seed: int = 0,
     ) -> Evaluation:
         """Ask for an evaluation of the default model; see ``PacxClient.evaluate``."""
-        call = await asyncio.to_thread(
-            partial(
-                _requests.evaluate,
-                films,
-                protocols=protocols,
-                labels=labels,
-                manifest=manifest,
-                replicates=replicates,
-                subsets=subsets,
-                seed=seed,
+        with await asyncio.to_thread(packed, films) as ready:
+            return await self._ask(
+                _requests.evaluate(
+                    ready,
+                    protocols=protocols,
+                    labels=labels,
+                    manifest=manifest,
+                    replicates=replicates,
+                    subsets=subsets,
+                    seed=seed,
+                )
             )
-        )
-        return await self._ask(call)
 
     async def evaluations(self) -> tuple[Evaluation, ...]:
         """The evaluations that this key may see, the newest first."""

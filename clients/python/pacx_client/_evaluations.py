@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
@@ -82,13 +83,13 @@ def silent(evaluation: Evaluation) -> None:
     """Take no notice."""
 
 
-def packed(films: Uploadable) -> Uploadable:
-    """A folder as a zip in a temporary file that is gone when it is closed; all else as it is.
+def packed(films: Uploadable) -> AbstractContextManager[Uploadable]:
+    """A folder as a zip in a temporary file, gone when the block ends; all else as it is.
 
     Files are stored as they are, because films hardly shrink.
     """
     if not isinstance(films, str | os.PathLike) or not Path(films).is_dir():
-        return films
+        return nullcontext(films)
     archive = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for path in sorted(Path(films).rglob("*")):

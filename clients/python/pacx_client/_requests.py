@@ -10,7 +10,7 @@ import httpx
 
 from pacx_client import _responses
 from pacx_client._embeddings import Embeddings
-from pacx_client._evaluations import Evaluation, EvaluationProtocol, packed
+from pacx_client._evaluations import Evaluation, EvaluationProtocol
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
 from pacx_client._version import __version__
@@ -150,7 +150,7 @@ def evaluate(
         query=query
         | _given(manifest=manifest)
         | {name: str(number) for name, number in numbers.items()},
-        files=(upload(packed(films)),),
+        files=(upload(films),),
         pure=False,
     )
 

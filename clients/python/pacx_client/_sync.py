@@ -12,7 +12,7 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
-from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, silent
+from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
 from pacx_client._requests import Call, Include, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -135,17 +135,18 @@ class PacxClient:
             subsets: Few-label subsets.
             seed: Of all that is drawn.
         """
-        return self._ask(
-            _requests.evaluate(
-                films,
-                protocols=protocols,
-                labels=labels,
-                manifest=manifest,
-                replicates=replicates,
-                subsets=subsets,
-                seed=seed,
+        with packed(films) as ready:
+            return self._ask(
+                _requests.evaluate(
+                    ready,
+                    protocols=protocols,
+                    labels=labels,
+                    manifest=manifest,
+                    replicates=replicates,
+                    subsets=subsets,
+                    seed=seed,
+                )
             )
-        )
 
     def evaluations(self) -> tuple[Evaluation, ...]:
         """The evaluations that this key may see, the newest first."""

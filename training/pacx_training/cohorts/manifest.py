@@ -105,13 +105,13 @@ def check_columns(table: pd.DataFrame, needed: Sequence[str], name: str) -> None
 
 
 def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
-    """A column as float32 ``[N]``; empty cells become NaN.
+    """A column as float32 ``[N]``; empty cells are NaN, as those that say so.
 
     Raises:
         CohortError: Names the table, the column and the first row that is no number.
     """
     values = table[column]
-    empty = values.isna() | values.eq("")
+    empty = values.isna() | values.isin(("", "NaN", "nan"))
     parsed = pd.to_numeric(values.mask(empty), errors="coerce")
     wrong = np.flatnonzero(parsed.isna() & ~empty)
     if len(wrong):
