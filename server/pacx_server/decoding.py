@@ -153,8 +153,11 @@ class DecoderPool:
             self._give_back(worker, reason)
 
     async def _claim(self, key: str) -> Worker:
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                return worker
+            self._give_back(worker, "crashed")
         claim = _Claim(key, asyncio.get_running_loop().create_future())
         self._claims.push(claim)
         try:

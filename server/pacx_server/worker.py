@@ -64,6 +64,11 @@ class Worker:
         """Of the process."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.is_alive()
+
     def ask(self, job: Job, data: bytes) -> Decoded:
         """Blocking; raises EOFError or OSError if the process dies meanwhile."""
         self.files += 1

@@ -110,6 +110,27 @@ def test_a_killed_process_costs_at_most_its_own_request(phantom_dicom: bytes) ->
     play(story())
 
 
+def test_processes_that_died_idle_cost_nobody_anything(phantom_dicom: bytes) -> None:
+    async def story() -> None:
+        reasons: list[str] = []
+        async with pool(reasons=reasons) as decoders:
+            before = decoders.pids
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: not any(runs(pid) for pid in before))
+            assert (await decoders.decode(phantom_dicom, SPEC)).facts.rows == 500
+            await until(lambda: len(decoders.pids) == 2)
+            assert not set(before) & set(decoders.pids)
+        assert reasons == ["crashed", "crashed"]
+
+    play(story())
+
+
+def runs(pid: int) -> bool:
+    """Whether a process has neither ended nor waits to be buried."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 async def busy_pid(pids: list[int]) -> int:
     """The process that uses processor time."""
     processes = [psutil.Process(pid) for pid in pids]
