@@ -94,6 +94,8 @@ def test_a_run_goes_on_from_its_snapshot(
     )
     for key, tensor in first.items():
         assert torch.equal(tensor, second[key])
+    with pytest.raises(RecipeError, match=r"mask_ratio was 0\.9 and is 0.5"):
+        _train(films, tmp_path / "b", "--set", "loop.epochs=3", "--set", "mask_ratio=0.5")
 
 
 def test_another_run_is_the_start(trained: RunDirectory, films: Path, tmp_path: Path) -> None:

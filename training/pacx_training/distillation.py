@@ -32,7 +32,8 @@ from pacx_training.distortion import DistortionSettings, distorted
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.lora import fused, save_adapter
 from pacx_training.provenance import extended
-from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.resuming import claim
 from pacx_training.retention import measure_retention
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
@@ -129,11 +130,9 @@ def distill(
     start, run = RunDirectory(encoder), RunDirectory(output)
     cohort = read_paired(data, patients=patients)
     folders = _teachers(recipe, {"ecg": ecg, "labs": labs})
+    claim(run, "distill", recipe, start=start)
     stage = distillation_stage(recipe, start, cohort, folders)
     train(stage, recipe.loop, run)
-    if start.recipe.is_file():
-        write_atomically(run.recipe, start.recipe.read_bytes())
-    save_section(run.recipe, "distill", recipe)
     run.save_environment()
     limits = (_LIMITATION,) if cohort.simulated else ()
     step = f"pacx train distill --recipe {recipe_name}"

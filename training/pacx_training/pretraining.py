@@ -23,7 +23,8 @@ from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, unpatchify
 from pacx_training.provenance import extended
-from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.resuming import claim
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows
 
@@ -169,7 +170,7 @@ def pretrain(
         raise CohortError("The cohorts hold no films of the split train.")
     folder = cache or output.parent / "film-cache"
     store = FilmCache(folder, PreprocessingSpec(size=recipe.film_size))
-    save_section(run.recipe, "mae", recipe)
+    claim(run, "mae", recipe)
     run.save_environment()
     told = start.load_provenance() if start else _UNTRAINED
     used = tuple(source_of(cohort.split("train"), terms, _USE) for cohort, terms in cohorts)

@@ -58,6 +58,17 @@ def save_section(path: Path, section: str, values: RecipeSection) -> None:
     write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
 
 
+def load_section(path: Path, section: str) -> Mapping[str, Any] | None:
+    """One section of a run's ``recipe.yaml`` as it stands there; None where there is none.
+
+    Raises:
+        RecipeError: The file is no recipe.
+    """
+    content = _parse(path.read_text("utf-8")) if path.is_file() else {}
+    found = content.get(section)
+    return found if isinstance(found, Mapping) else None
+
+
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with the package."""
     folder = files("pacx_training") / "recipes"

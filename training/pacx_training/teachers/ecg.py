@@ -22,10 +22,12 @@ from pacx.errors import CohortError
 from pacx.manifest import Provenance, Source
 from pacx_training.cohorts.paired import read_paired
 from pacx_training.cohorts.symile_mimic import Split
+from pacx_training.gradient_cache import Representations, surrogate
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
 from pacx_training.provenance import extended
-from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.resuming import claim
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
@@ -60,17 +62,36 @@ class EcgStep(nn.Module):
         )
         self._scale = 1 / recipe.temperature
 
-    def forward(self, first: Tensor, second: Tensor, patients: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Return the contrastive loss over all ranks, and its share of what chance would give.
+
+        Args:
+            *batch: What :meth:`represent` takes.
+            gradients: Of the representations, from a loss over more records than these; the
+                answer is then only the ``loss`` that brings them back.
+        """
+        representations = self.represent(*batch)
+        if gradients is None:
+            return self.judge(representations)
+        return {"loss": surrogate(representations, gradients)}
+
+    def represent(self, first: Tensor, second: Tensor, patients: Tensor) -> dict[str, Tensor]:
+        """Return both views of some records.
 
         Args:
             first: ``[N, 12, L]``.
             second: ``[N, 12, L]``, other stretches of the same records.
             patients: int64 ``[N]``.
         """
-        views = self.projection(self.teacher(torch.cat([first, second])))
-        ones, twos = (gathered(half) for half in views.chunk(2))
-        everyone = gathered(patients)
+        one, two = self.projection(self.teacher(torch.cat([first, second]))).chunk(2)
+        return {"first": one, "second": two, "patients": patients}
+
+    def judge(self, representations: Representations) -> dict[str, Tensor]:
+        """Return the loss of what was represented, on all ranks together."""
+        told = {name: gathered(values) for name, values in representations.items()}
+        ones, twos, everyone = told["first"], told["second"], told["patients"]
         loss = contrastive_loss(
             ones,
             twos,
@@ -144,8 +165,8 @@ def train_ecg(
     """
     recipe, run = read_section(recipe_name, "ecg", EcgRecipe, overrides), RunDirectory(output)
     recordings = read_recordings(data, output / "signals", patients)
+    claim(run, "ecg", recipe)
     train(ecg_stage(recipe, recordings), recipe.loop, run)
-    save_section(run.recipe, "ecg", recipe)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
     step = f"pacx train ecg --recipe {recipe_name}"

@@ -15,7 +15,8 @@ from pacx_training.cohorts.paired import PairedCohort, read_paired
 from pacx_training.cohorts.symile_mimic import SymileSplit
 from pacx_training.loop import LoopRecipe, Stage, train
 from pacx_training.provenance import extended
-from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.resuming import claim
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.labs import (
@@ -96,8 +97,8 @@ def train_labs(
     """
     recipe = read_section(recipe_name, "labs", LabsRecipe, overrides)
     cohort, run = read_paired(data, patients=patients), RunDirectory(output)
+    claim(run, "labs", recipe)
     train(labs_stage(recipe, cohort), recipe.loop, run)
-    save_section(run.recipe, "labs", recipe)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
     sources = cohort.sources("the laboratory teacher")
