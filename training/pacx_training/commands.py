@@ -22,6 +22,10 @@ Cohort = Annotated[Path, typer.Option("--data", help="A cohort in Symile-MIMIC's
 Patients = Annotated[
     Path | None, typer.Option(help="CSV of hadm_id and subject_id, such as MIMIC's admissions.")
 ]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="MIMIC-CXR-JPG's folder, for MedMod and CXLSeg, whose films lie there."),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override one value of the recipe: key=value.")
@@ -44,13 +48,23 @@ def mae(
     cache: Annotated[
         Path | None, typer.Option(help="Folder of prepared films; film-cache beside the run.")
     ] = None,
+    images: Images = None,
+    patients: Patients = None,
     overrides: Overrides = None,
 ) -> None:
     """Stage 1: train the encoder by masked autoencoding; called again, it goes on."""
     from pacx_training.pretraining import pretrain
 
-    options = tuple(overrides or ())
-    pretrain(recipe, data, output, initialisation=initialisation, cache=cache, overrides=options)
+    pretrain(
+        recipe,
+        data,
+        output,
+        initialisation=initialisation,
+        cache=cache,
+        images=images,
+        patients=patients,
+        overrides=tuple(overrides or ()),
+    )
 
 
 @app.command()
@@ -65,6 +79,20 @@ def labs(
     from pacx_training.teachers.labs_training import train_labs
 
     train_labs(recipe, data, output, tuple(overrides or ()), patients)
+
+
+@app.command()
+def percentiles(
+    table: Annotated[
+        Path, typer.Argument(help="CSV or Parquet: hadm_id, split, and a column per analyte.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="data_npy; made if missing.")],
+) -> None:
+    """Turn raw laboratory values into percentiles of the training split, as train labs reads."""
+    from pacx_training.laboratory_tables import write_percentiles
+
+    analytes = write_percentiles(table, output)
+    Console().print(f"Percentiles of {len(analytes)} analytes, fitted on train alone.")
 
 
 @app.command()
@@ -117,13 +145,18 @@ def heads(
     data: Annotated[Path, typer.Option(help="A labelled cohort's folder or manifest.")],
     output: Output,
     recipe: Recipe = "small",
+    images: Images = None,
+    patients: Patients = None,
     overrides: Overrides = None,
 ) -> None:
     """Train heads on a frozen encoder: findings with thresholds, values with intervals."""
     from pacx_training.findings import train_findings
     from pacx_training.values import ValueReport
 
-    reports = train_findings(recipe, encoder, data, output, tuple(overrides or ()))
+    options = tuple(overrides or ())
+    reports = train_findings(
+        recipe, encoder, data, output, options, images=images, patients=patients
+    )
     values = [report for report in reports if isinstance(report, ValueReport)]
     findings = [report for report in reports if not isinstance(report, ValueReport)]
     for table in (_finding_table(findings), _value_table(values)):

@@ -28,7 +28,14 @@ _NIH_LIMITATIONS = (
 
 
 def train_findings(
-    recipe_name: str, encoder: Path, data: Path, output: Path, overrides: tuple[str, ...] = ()
+    recipe_name: str,
+    encoder: Path,
+    data: Path,
+    output: Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    images: Path | None = None,
+    patients: Path | None = None,
 ) -> tuple[Report, ...]:
     """Train the heads of a recipe and write a whole run.
 
@@ -40,6 +47,8 @@ def train_findings(
         data: A labelled cohort: a manifest, or the folder of a published data set.
         output: Run folder to write.
         overrides: ``key=value`` on the recipe's section ``heads``.
+        images: See :func:`read_cohort`, as for ``patients``.
+        patients: Table of admissions and patients.
 
     Returns:
         How every target and read-out fared, also written to ``heads-report.json``.
@@ -51,7 +60,8 @@ def train_findings(
     """
     recipe = read_section(recipe_name, "heads", HeadsRecipe, overrides)
     source, run = RunDirectory(encoder), RunDirectory(output)
-    model, (cohort, terms) = source.load_encoder().to(default_device()), read_cohort(data)
+    model = source.load_encoder().to(default_device())
+    cohort, terms = read_cohort(data, images=images, patients=patients)
     embeddings = embed_films(model, cohort.paths)
     heads, reports = train_heads(cohort, embeddings, recipe, simulated=terms.simulated)
     kept = _kept(source, heads)

@@ -141,6 +141,8 @@ def pretrain(
     *,
     initialisation: Path | None = None,
     cache: Path | None = None,
+    images: Path | None = None,
+    patients: Path | None = None,
     overrides: tuple[str, ...] = (),
 ) -> None:
     """Run stage 1, or go on with it, and write a whole run.
@@ -153,6 +155,8 @@ def pretrain(
         output: Run folder to write.
         initialisation: Run whose encoder is the start; random weights where None.
         cache: Folder of prepared films; ``film-cache`` beside the run where None.
+        images: See :func:`read_cohort`, as for ``patients``.
+        patients: Table of admissions and patients.
         overrides: ``key=value`` on the recipe's section ``mae``.
 
     Raises:
@@ -164,7 +168,7 @@ def pretrain(
     start = RunDirectory(initialisation) if initialisation else None
     torch.manual_seed(recipe.loop.seed)
     step = MaskedStep(MaskedAutoencoder(_encoder(recipe, start), recipe.decoder), recipe)
-    cohorts = [read_cohort(path) for path in data]
+    cohorts = [read_cohort(path, images=images, patients=patients) for path in data]
     training, validation = (_films([c for c, _ in cohorts], name) for name in ("train", "val"))
     if not training.paths:
         raise CohortError("The cohorts hold no films of the split train.")

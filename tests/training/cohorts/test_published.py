@@ -271,6 +271,28 @@ def test_a_folder_is_recognised(make: Callable[[Path], Path], name: str, tmp_pat
     assert terms.citation
 
 
+def test_data_sets_on_other_films_are_recognised(tmp_path: Path) -> None:
+    table, _ = miniatures.medmod(tmp_path)
+    cohort, terms = read_cohort(table.parent)
+    assert (terms.name, len(cohort), cohort.label_names) == ("MedMod", 3, PHENOTYPES)
+    masks, films = miniatures.cxl_seg(tmp_path)
+    cohort, terms = read_cohort(masks, images=films)
+    assert (terms.name, len(cohort)) == ("CXLSeg", 2)
+    assert all(film.is_relative_to(films) for film in cohort.paths)
+    with pytest.raises(CohortError, match="image file is missing"):
+        read_cohort(masks)
+
+
+def test_a_table_of_patients_reaches_medmod(tmp_path: Path) -> None:
+    table, films = miniatures.medmod(tmp_path / "stays")
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(row.split(",", 1)[1] for row in rows))
+    ids = tmp_path / "admissions.csv"
+    ids.write_text("hadm_id,subject_id\n2000,1\n2001,1\n2002,2\n")
+    cohort, _ = read_cohort(table.parent, images=films.parent, patients=ids)
+    assert cohort.patients.tolist() == ["1", "1", "2"]
+
+
 @given(st.lists(st.text(max_size=4), max_size=60))
 def test_a_patient_never_moves_between_splits(patients: list[str]) -> None:
     ids = np.array(patients, dtype=np.str_)

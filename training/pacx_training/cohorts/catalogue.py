@@ -10,7 +10,7 @@ from pacx.errors import CohortError
 from pacx.manifest import Source
 from pacx_training.cohorts import nih
 from pacx_training.cohorts.manifest import Cohort, read_folder, read_manifest
-from pacx_training.cohorts.published import recognised
+from pacx_training.cohorts.published import Linked, Published, linked, recognised
 
 
 class Terms(BaseModel):
@@ -24,11 +24,16 @@ class Terms(BaseModel):
     simulated: bool = False
 
 
-def read_cohort(path: Path) -> tuple[Cohort, Terms]:
+def read_cohort(
+    path: Path, *, images: Path | None = None, patients: Path | None = None
+) -> tuple[Cohort, Terms]:
     """Read a manifest, a published data set as it was unpacked, or any folder of images.
 
     Args:
         path: A CSV or Parquet file, or a folder.
+        images: MIMIC-CXR-JPG's folder, for MedMod and CXLSeg, whose films lie there; the data
+            set's own folder where None.
+        patients: Table of ``hadm_id`` and ``subject_id``, for data sets that name no patients.
 
     Raises:
         CohortError: There is nothing there, or it is malformed.
@@ -41,11 +46,18 @@ def read_cohort(path: Path) -> tuple[Cohort, Terms]:
         cohort = nih.read_nih(path)
         source = nih.source(cohort, "")
         return cohort, Terms(name=source.name, licence=source.licence, citation=source.citation)
+    elsewhere = linked(path)
+    if elsewhere is not None:
+        cohort = elsewhere.read(path, images or path, patients)
+        return cohort, _stated(elsewhere)
     known = recognised(path)
     if known is not None:
-        terms = Terms(name=known.name, licence=known.licence, citation=known.citation)
-        return known.read(path), terms
+        return known.read(path), _stated(known)
     return read_folder(path), Terms(name=path.name)
+
+
+def _stated(known: Published | Linked) -> Terms:
+    return Terms(name=known.name, licence=known.licence, citation=known.citation)
 
 
 def source_of(cohort: Cohort, terms: Terms, use: str) -> Source:

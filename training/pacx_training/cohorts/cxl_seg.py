@@ -22,7 +22,7 @@ from pacx_training.cohorts.mimic_cxr import film_path
 
 _SPLITS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
 _KEYS = ["dicom_id", "subject_id", "study_id"]
-_MASKS, _SPLIT = "CXLSeg-mask.csv", "CXLSeg-split.csv"
+MASKS, _SPLIT = "CXLSeg-mask.csv", "CXLSeg-split.csv"
 
 
 def read_cxl_seg(folder: Path, films: Path) -> MaskedCohort:
@@ -35,8 +35,8 @@ def read_cxl_seg(folder: Path, films: Path) -> MaskedCohort:
     Raises:
         CohortError: Names the table, the row and what is wrong with it.
     """
-    masks, splits = read_table(folder / _MASKS), read_table(folder / _SPLIT)
-    check_columns(masks, [*_KEYS, "DicomPath"], _MASKS)
+    masks, splits = read_table(folder / MASKS), read_table(folder / _SPLIT)
+    check_columns(masks, [*_KEYS, "DicomPath"], MASKS)
     check_columns(splits, ["dicom_id", "split"], _SPLIT)
     unknown = np.flatnonzero(~splits["split"].isin(list(_SPLITS)).to_numpy())
     if len(unknown):
@@ -45,15 +45,15 @@ def read_cxl_seg(folder: Path, films: Path) -> MaskedCohort:
     assigned = named.reindex(masks["dicom_id"])
     lost = np.flatnonzero(assigned.isna().to_numpy())
     if len(lost):
-        raise CohortError(f"{_MASKS}, row {lost[0] + 2}: the film is not in {_SPLIT}.")
+        raise CohortError(f"{MASKS}, row {lost[0] + 2}: the film is not in {_SPLIT}.")
     ids = zip(masks["subject_id"], masks["study_id"], masks["dicom_id"], strict=True)
     cohort = Cohort(
         name="cxl-seg",
-        paths=existing(films, [film_path(*columns) for columns in ids], _MASKS),
+        paths=existing(films, [film_path(*columns) for columns in ids], MASKS),
         patients=masks["subject_id"].to_numpy(dtype=np.str_),
         splits=assigned.to_numpy(dtype=np.str_),
         label_names=(),
         labels=np.empty((len(masks), 0), np.float32),
         weights=np.ones(len(masks)),
     )
-    return MaskedCohort(cohort, existing(folder, masks["DicomPath"].tolist(), _MASKS), "lungs")
+    return MaskedCohort(cohort, existing(folder, masks["DicomPath"].tolist(), MASKS), "lungs")

@@ -11,7 +11,9 @@ from pacx_training.cohorts.chestxray14 import TABLES, read_chestxray14
 from pacx_training.cohorts.chexchonet import read_chexchonet
 from pacx_training.cohorts.chexpert import read_chexpert
 from pacx_training.cohorts.covid_qu_ex import read_covid_qu_ex
+from pacx_training.cohorts.cxl_seg import MASKS, read_cxl_seg
 from pacx_training.cohorts.manifest import Cohort
+from pacx_training.cohorts.medmod import TABLE, read_medmod
 from pacx_training.cohorts.mimic_cxr import read_mimic_cxr
 from pacx_training.cohorts.qata_cov19 import read_qata
 from pacx_training.cohorts.tb import read_tb
@@ -101,6 +103,50 @@ PUBLISHED = (
         "Tahir AM et al. Computers in Biology and Medicine 2021.",
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """One data set whose films are those of MIMIC-CXR-JPG.
+
+    Attributes:
+        name: Of the data set.
+        marker: File that tells that it lies there.
+        read: Its reader: its folder, MIMIC-CXR-JPG's folder, a table of admissions and patients.
+        licence: In short.
+        citation: Of the paper that describes it.
+    """
+
+    name: str
+    marker: str
+    read: Callable[[Path, Path, Path | None], Cohort]
+    licence: str
+    citation: str
+
+
+LINKED = (
+    Linked(
+        "MedMod",
+        TABLE,
+        lambda folder, films, patients: read_medmod(
+            folder / TABLE, films / "files", patients=patients
+        ),
+        _PHYSIONET,
+        "Elsharief S et al. MedMod. CHIL 2025.",
+    ),
+    Linked(
+        "CXLSeg",
+        MASKS,
+        lambda folder, films, _: read_cxl_seg(folder, films).cohort,
+        _PHYSIONET,
+        "Nimalsiri W et al. CXLSeg. PhysioNet.",
+    ),
+)
+
+
+def linked(folder: Path) -> Linked | None:
+    """The data set on MIMIC-CXR-JPG's films that lies in a folder, or None."""
+    return next((known for known in LINKED if (folder / known.marker).exists()), None)
 
 
 def recognised(folder: Path) -> Published | None:
