@@ -15,7 +15,7 @@ from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.fusion import fuse_adapter
 from pacx_training.lora import LoraSettings, add_lora, fused, fused_state, save_adapter
 from pacx_training.recipes import read_section
-from pacx_training.student import ObjectiveSettings, Student, TuningSettings
+from pacx_training.student import FrozenFeatures, ObjectiveSettings, Student, TuningSettings
 from tests.training import two_ranks
 
 
@@ -115,6 +115,17 @@ def test_retention_pulls_features_back_and_is_in_no_snapshot(tiny: EncoderConfig
     torch.testing.assert_close(moved["loss"], expected)
     moved["retention"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.encoder.parameters())
+
+
+def test_retention_of_patches_leaves_the_class_token_free(tiny: EncoderConfig) -> None:
+    encoder, pixels = VisionTransformer(tiny).eval(), torch.randn(2, 3, 32, 32)
+    features = encoder(pixels)
+    moved = features._replace(cls=-features.cls)
+    both, patches = (FrozenFeatures(encoder, of=of) for of in ("both", "patches"))
+    torch.testing.assert_close(both.distance(pixels, moved), torch.tensor(1.0))
+    torch.testing.assert_close(patches.distance(pixels, moved), torch.tensor(0.0))
+    turned = features._replace(tokens=-features.tokens)
+    torch.testing.assert_close(patches.distance(pixels, turned), torch.tensor(2.0))
 
 
 def test_a_patient_without_ecg_still_teaches_labs() -> None:

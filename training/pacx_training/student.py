@@ -41,6 +41,11 @@ class ObjectiveSettings(RecipeSection):
     retention_weight: float = Field(
         0.0, ge=0, description="Of the distance from stage 1's features; the paper has none."
     )
+    retention_of: Literal["both", "patches"] = Field(
+        "both",
+        description="Class token and patches half each, or the patches alone, which leaves the "
+        "class token free to learn.",
+    )
 
 
 class TuningSettings(RecipeSection):
@@ -69,11 +74,11 @@ class ProjectionHead(nn.Sequential):
 class FrozenFeatures:
     """The encoder as it was before stage 2; no module, so that no snapshot holds it."""
 
-    def __init__(self, encoder: VisionTransformer) -> None:
-        self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
+    def __init__(self, encoder: VisionTransformer, *, of: Literal["both", "patches"]) -> None:
+        self._encoder, self._of = copy.deepcopy(encoder).eval().requires_grad_(False), of
 
     def distance(self, pixels: Tensor, features: EncoderOutput) -> Tensor:
-        """How far features moved: ``1 - cosine``, the class token and the patches' mean half each.
+        """How far features moved: ``1 - cosine``, averaged over films and patches.
 
         Args:
             pixels: float ``[N, 3, S, S]``, normalised.
@@ -81,9 +86,10 @@ class FrozenFeatures:
         """
         with torch.no_grad():
             before = self._encoder.to(pixels.device)(pixels)
-        film = cosine_distances(features.cls, before.cls).mean()
         patches = cosine_distances(features.tokens, before.tokens).mean()
-        return (film + patches) / 2
+        if self._of == "patches":
+            return patches
+        return (cosine_distances(features.cls, before.cls).mean() + patches) / 2
 
 
 class Student(nn.Module):
@@ -100,7 +106,9 @@ class Student(nn.Module):
         super().__init__()
         width, shared = encoder.config.embed_dim, objective.shared_dimension
         dropout = objective.head_dropout
-        self._before = FrozenFeatures(encoder) if objective.retention_weight else None
+        self._before: FrozenFeatures | None = None
+        if objective.retention_weight:
+            self._before = FrozenFeatures(encoder, of=objective.retention_of)
         if tuning.lora is not None:
             add_lora(encoder, tuning.lora)
         else:
