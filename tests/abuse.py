@@ -166,6 +166,14 @@ PROOFS = (
     (47, "SIGTERM with 100 in flight", "test_lifecycle.py", "sigterm"),
     (49, "alone and in a batch", "test_predict.py", "alone_and_in_a_batch"),
     (50, "read-only, without a home", "test_read_only.py", "test_"),
+    (51, "disk full", "evaluations/test_survival.py", "full_disk"),
+    (53, "killed while evaluating", "evaluations/test_survival.py", "killed or stopped"),
+    (
+        55,
+        "archives with tricks, bombs",
+        "evaluations/test_archive.py evaluations/test_evaluations.py",
+        "tricks or bounds or damage or hostile or without_end",
+    ),
     (52, "schemathesis", "test_openapi.py", "outside"),
 )
 

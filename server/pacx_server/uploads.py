@@ -1,6 +1,6 @@
 """The body of a request -> files, with every limit checked as early as it can be.
 
-Files stay in memory: nothing of a patient is ever written to a disk.
+Files stay in memory: nothing of a patient is written to a disk here.
 """
 
 from __future__ import annotations

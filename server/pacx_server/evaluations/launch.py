@@ -20,7 +20,6 @@ def main() -> None:
     server, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGKILL))
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     if os.getppid() != int(server):  # it died before we could ask to die with it
         sys.exit(1)
     os.nice(_LEAST_URGENT)

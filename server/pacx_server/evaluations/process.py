@@ -94,7 +94,8 @@ async def running(
             env=environment,
             cwd=home,
             limit=LONGEST_LINE_BYTES,
-            start_new_session=True,
+            # Not a new session, which Linux would give as much of the processor as the server's.
+            process_group=0,
         )
     watched = Watched(process=process)
     watched.ended = asyncio.get_running_loop().create_task(watched.follow())
