@@ -10,7 +10,7 @@ import torch
 import typer
 
 from benchmarks.reproduction.comparison import compare
-from benchmarks.reproduction.pipeline import train_encoders
+from benchmarks.reproduction.pipeline import teachers, train_encoders
 from benchmarks.reproduction.plan import full_plan, quick_plan
 from benchmarks.reproduction.report import write_report
 from pacx_training.provenance import revision
@@ -31,7 +31,8 @@ def main(
     torch.set_num_threads(threads)
     plan = quick_plan(seed) if quick else full_plan(seed)
     folder, code = work / ("quick" if quick else "full"), revision() or "unknown"
-    results = compare(plan, folder / "cohort", train_encoders(plan, folder))
+    runs = train_encoders(plan, folder)
+    results = compare(plan, folder / "cohort", runs, teachers(folder))
     write_report(results, plan, code, report or folder / "report")
 
 

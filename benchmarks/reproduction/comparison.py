@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,20 @@ from benchmarks.reproduction.probes import (
     predictions,
     resampled,
 )
+from benchmarks.reproduction.teachers import teacher_knowledge
 from pacx.manifest import Interval
 from pacx_training.cohorts.paired import read_paired
 from pacx_training.cohorts.simulated.physiology import STATES, State
 from pacx_training.intervals import resampled_weights
 from pacx_training.runs import RunDirectory
+from pacx_training.student import Modality
+
+Kind = Literal["every", "few"]
+KINDS: Mapping[Kind, str] = {"every": "all labels", "few": "few labels"}
+ABLATIONS: tuple[tuple[Variant, tuple[State, ...], tuple[State, ...]], ...] = (
+    ("without ECG", ECG_BORNE, LAB_BORNE),
+    ("without labs", LAB_BORNE, ECG_BORNE),
+)
 
 
 class Claim(BaseModel):
@@ -43,6 +54,8 @@ class Results(BaseModel):
         correlation: For each variant and probe (``all labels``, ``few labels``) the mean over
             all latent scores of the correlation with the truth on test films.
         by_state: The same for every score, all labels, as plain values.
+        by_state_few_labels: The same with few labels.
+        by_teacher: The same for ridges on the teachers' own embeddings, all labels.
         heart_iou: Mean intersection over union of the heart, for each variant.
         claims: The paper's, in miniature.
     """
@@ -51,6 +64,8 @@ class Results(BaseModel):
 
     correlation: dict[Variant, dict[str, Interval]]
     by_state: dict[Variant, dict[State, float]]
+    by_state_few_labels: dict[Variant, dict[State, float]] = {}
+    by_teacher: dict[Modality, dict[State, float]] = {}
     heart_iou: dict[Variant, float]
     claims: tuple[Claim, ...]
 
@@ -69,14 +84,19 @@ class Measured:
     few: Values
     heart: Values
 
-    def mean(self, kind: str, states: tuple[State, ...] = STATES) -> Values:
+    def mean(self, kind: Kind, states: tuple[State, ...] = STATES) -> Values:
         """Mean correlation over some scores, ``[R]``."""
         columns = [STATES.index(state) for state in states]
         return np.asarray(getattr(self, kind)[:, columns].mean(axis=1))
 
 
-def compare(plan: ReproductionPlan, cohort: Path, runs: dict[Variant, RunDirectory]) -> Results:
-    """Probe every encoder on the films of ``test``."""
+def compare(
+    plan: ReproductionPlan,
+    cohort: Path,
+    runs: dict[Variant, RunDirectory],
+    teachers: Mapping[Modality, Path],
+) -> Results:
+    """Probe every encoder, and both teachers, on the admissions of ``test``."""
     splits = read_paired(cohort).splits
     patients = splits["test"].patients.astype(np.str_)
     weights = resampled_weights(
@@ -92,13 +112,16 @@ def compare(plan: ReproductionPlan, cohort: Path, runs: dict[Variant, RunDirecto
             }
             for name, one in measured.items()
         },
-        by_state={
-            name: dict(zip(STATES, map(float, one.every[0]), strict=True))
-            for name, one in measured.items()
-        },
+        by_state={name: _by_state(one.every) for name, one in measured.items()},
+        by_state_few_labels={name: _by_state(one.few) for name, one in measured.items()},
+        by_teacher=teacher_knowledge(cohort, teachers),
         heart_iou={name: float(one.heart[0]) for name, one in measured.items()},
         claims=_claims(measured),
     )
+
+
+def _by_state(values: Values) -> dict[State, float]:
+    return dict(zip(STATES, map(float, values[0]), strict=True))
 
 
 def _measure(plan: ReproductionPlan, cohort: Path, run: RunDirectory, weights: Values) -> Measured:
@@ -142,21 +165,28 @@ def _claims(measured: dict[Variant, Measured]) -> tuple[Claim, ...]:
         _positive(gained.format("few labels"), few),
         _positive("The gain is larger with few labels than with all (difference)", few - every),
         kept,
-        _hurts(measured, "without ECG", ECG_BORNE, LAB_BORNE),
-        _hurts(measured, "without labs", LAB_BORNE, ECG_BORNE),
+        *(
+            _hurts(measured, variant, kind, own, other)
+            for kind in KINDS
+            for variant, own, other in ABLATIONS
+        ),
     )
 
 
 def _hurts(
     measured: dict[Variant, Measured],
     variant: Variant,
+    kind: Kind,
     own: tuple[State, ...],
     other: tuple[State, ...],
 ) -> Claim:
     def loss(states: tuple[State, ...]) -> Values:
-        return measured["stage 2"].mean("every", states) - measured[variant].mean("every", states)
+        return measured["stage 2"].mean(kind, states) - measured[variant].mean(kind, states)
 
-    text = f"Stage 2 {variant} loses more on {', '.join(own)} than on {', '.join(other)}"
+    text = (
+        f"Stage 2 {variant} loses more on {', '.join(own)} than on {', '.join(other)}, "
+        f"{KINDS[kind]}"
+    )
     return _positive(f"{text} (difference of losses)", loss(own) - loss(other))
 
 

@@ -12,6 +12,7 @@ from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 from pacx_training.distillation import distill
 from pacx_training.pretraining import pretrain
 from pacx_training.runs import RunDirectory
+from pacx_training.student import Modality
 from pacx_training.teachers.ecg import train_ecg
 from pacx_training.teachers.labs_training import train_labs
 
@@ -34,10 +35,14 @@ def train_encoders(plan: ReproductionPlan, work: Path) -> dict[Variant, RunDirec
     runs: dict[Variant, RunDirectory] = {"stage 1": RunDirectory(work / "mae")}
     for variant, overrides in DISTILLED.items():
         output = work / variant.replace(" ", "-")
-        teachers = {"ecg": work / "ecg", "labs": work / "labs"}
-        distill(recipe, work / "mae", cohort, output, overrides=overrides, **teachers)
+        distill(recipe, work / "mae", cohort, output, overrides=overrides, **teachers(work))
         runs[variant] = RunDirectory(output)
     return runs
+
+
+def teachers(work: Path) -> dict[Modality, Path]:
+    """Where :func:`train_encoders` leaves the runs of the teachers."""
+    return {"ecg": work / "ecg", "labs": work / "labs"}
 
 
 def simulate_once(plan: CohortPlan, folder: Path) -> None:

@@ -16,6 +16,8 @@ from benchmarks.reproduction.plan import ReproductionPlan
 from pacx.manifest import Interval
 from pacx_training.cohorts.simulated.physiology import STATES
 
+_FIGURE = "![Correlation with every latent score](states.png)"
+
 
 def write_report(results: Results, plan: ReproductionPlan, revision: str, folder: Path) -> None:
     """Write ``README.md``, ``states.png`` and ``results.json``.
@@ -56,8 +58,20 @@ def _page(results: Results, plan: ReproductionPlan, revision: str) -> str:
     lines += ["", "| claim | measured | holds |", "|---|---|---|"]
     for claim in results.claims:
         lines.append(f"| {claim.text} | {_text(claim.size)} | {'yes' if claim.holds else 'no'} |")
-    lines += ["", "![Correlation with every latent score](states.png)", ""]
+    lines += ["", *_states(results, few), "", _FIGURE, ""]
     return "\n".join(lines)
+
+
+def _states(results: Results, few: str) -> list[str]:
+    """What the teachers know of every score, and what every encoder learnt from few labels."""
+    columns = [*results.by_teacher.items(), *results.by_state_few_labels.items()]
+    names = [f"{name} teacher" for name in results.by_teacher]
+    names += [f"{name}, {few}" for name in results.by_state_few_labels]
+    lines = [f"| correlation with | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for state in STATES:
+        values = (f"{column[state]:.2f}" for _, column in columns)
+        lines.append(f"| {state} | {' | '.join(values)} |")
+    return lines
 
 
 def _text(interval: Interval) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.reproduction.comparison import Results, compare
-from benchmarks.reproduction.pipeline import train_encoders
+from benchmarks.reproduction.pipeline import teachers, train_encoders
 from benchmarks.reproduction.plan import ECG_BORNE, LAB_BORNE, quick_plan
 from benchmarks.reproduction.probes import (
     Encoded,
@@ -85,16 +85,21 @@ def test_the_quick_form_goes_all_the_way(tmp_path: Path) -> None:
     plan = quick_plan(seed=1)
     runs = train_encoders(plan, tmp_path)
     assert list(runs) == ["stage 1", "stage 2", "without ECG", "without labs"]
-    results = compare(plan, tmp_path / "cohort", runs)
+    results = compare(plan, tmp_path / "cohort", runs, teachers(tmp_path))
     write_report(results, plan, "abc123", tmp_path / "report")
     kept = Results.model_validate_json((tmp_path / "report" / "results.json").read_bytes())
     assert kept == results
-    assert len(kept.claims) == 6
+    assert len(kept.claims) == 8
+    assert {name: len(scores) for name, scores in kept.by_teacher.items()} == {
+        "ecg": 14,
+        "labs": 14,
+    }
     for name, iou in kept.heart_iou.items():
         assert 0.2 < iou < 1, name
     page = (tmp_path / "report" / "README.md").read_text("utf-8")
     assert "seed 1" in page
     assert "abc123" in page
+    assert "| anaemia |" in page
     assert (tmp_path / "report" / "states.png").stat().st_size > 10_000
     moved = Retention.model_validate_json((runs["stage 2"].path / "retention.json").read_bytes())
     assert moved.reconstruction_before is not None
