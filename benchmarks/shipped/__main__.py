@@ -9,10 +9,7 @@ import typer
 
 from benchmarks.shipped.comparison import Line
 from benchmarks.shipped.films import write_films
-from benchmarks.shipped.markers import read_markers, write_marker_labels
-from benchmarks.shipped.scaling import write_scaled
 from benchmarks.shipped.study import Study, write_study
-from pacx_training.cohorts.manifest import read_manifest
 
 app = typer.Typer(no_args_is_help=True, help="The model that ships: its films and its measures.")
 
@@ -27,28 +24,6 @@ def films(
 ) -> None:
     """Choose the films of stage 2 and who is held apart."""
     write_films(data, output)
-
-
-@app.command()
-def labels(
-    films: Films,
-    cohort: Cohort,
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV to write.")],
-) -> None:
-    """Write the simulated markers as labels of heads."""
-    manifest = read_manifest(films)
-    write_marker_labels(manifest, read_markers(cohort, manifest.splits), output)
-
-
-@app.command()
-def scale(
-    before: Annotated[Path, typer.Option(help="Run before stage 2.")],
-    after: Annotated[Path, typer.Option(help="Run of stage 2.")],
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of the way from one to the other.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run to write.")],
-) -> None:
-    """Go only part of the way that stage 2 went."""
-    write_scaled(before, after, share, output)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from benchmarks.reproduction.probes import correlations
 from benchmarks.shipped.markers import MARKERS, Markers
 from benchmarks.shipped.probes import AGE, FINDINGS, READ_OUTS, Answers, nih_train
 from pacx.manifest import Interval
@@ -151,8 +152,8 @@ def marker_lines(
         return np.asarray(np.mean(subsets, axis=0))
 
     def regressed(answers: Answers, weights: Values) -> Values:
-        pairs = zip(values.T, answers.values[inside].T, strict=True)
-        return np.asarray(np.mean([_correlation(t, p, weights) for t, p in pairs], axis=0))
+        found = correlations(values, answers.values[inside], weights)
+        return np.asarray(found.mean(axis=1))
 
     yield compared(f"markers high or low, {where}, AUROC", chosen, every, both)
     yield compared(f"markers high or low, 1 % of labels, {where}, AUROC", chosen, few, both)
@@ -164,13 +165,3 @@ def marker_lines(
             return weighted_auroc(truth[:, column], logits, weights)
 
         yield compared(f"{marker.name}, {where}, AUROC", chosen, one, both)
-
-
-def _correlation(truth: Values, predicted: Values, weights: Values) -> Values:
-    share = weights / weights.sum(axis=1, keepdims=True)
-
-    def product(one: Values, two: Values) -> Values:
-        return np.asarray(share @ (one * two) - (share @ one) * (share @ two))
-
-    spread = product(truth, truth) * product(predicted, predicted)
-    return product(truth, predicted) / np.sqrt(np.maximum(spread, 1e-12))

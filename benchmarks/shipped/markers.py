@@ -1,4 +1,4 @@
-"""The simulated markers that are probed and that the model's heads answer."""
+"""The simulated markers that are probed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx_training.cohorts.manifest import Cohort
-from pacx_training.cohorts.paired import SIMULATED
 from pacx_training.cohorts.simulated.cohort import FIRST_ADMISSION
 from pacx_training.cohorts.simulated.laboratory import ANALYTES
 from pacx_training.cohorts.symile_mimic import SPLITS
@@ -63,12 +61,10 @@ class Markers:
     """Values of all films of a manifest, in its order.
 
     Attributes:
-        values: ``[N, markers]`` in the markers' units.
-        learned: The same, logarithms where a marker says so.
+        learned: ``[N, markers]`` in the markers' units, logarithms where a marker says so.
         high: bool ``[N, markers]``, beyond the quartile of ``train`` on the bad side.
     """
 
-    values: NDArray[np.float64]
     learned: NDArray[np.float64]
     high: NDArray[np.bool_]
 
@@ -91,7 +87,7 @@ def read_markers(cohort: Path, splits: NDArray[np.str_]) -> Markers:
     limit = np.quantile(bad[splits == "train"], 1 - SHARE, axis=0)
     logarithmic = np.array([marker.logarithmic for marker in MARKERS])
     learned = np.where(logarithmic, np.log(np.maximum(values, LEAST)), values)
-    return Markers(values=values, learned=learned, high=bad > limit)
+    return Markers(learned=learned, high=bad > limit)
 
 
 def _column(
@@ -100,22 +96,3 @@ def _column(
     if marker.item is None:
         return truth[marker.column].to_numpy(dtype=np.float64)
     return np.asarray(laboratory[:, _ITEMS.index(marker.item)], dtype=np.float64)
-
-
-def write_marker_labels(films: Cohort, markers: Markers, path: Path) -> None:
-    """Write the manifest that heads are trained on: every marker's value, and whether it is high.
-
-    Films held apart join ``train``, because the encoder is frozen; NIH ``val`` is ``val``.
-    """
-    table = pd.DataFrame(
-        {
-            "path": [str(film) for film in films.paths],
-            "patient": films.patients,
-            "split": np.where(films.splits == "test", "val", "train"),
-        }
-    )
-    for number, marker in enumerate(MARKERS):
-        table[marker.name] = np.maximum(markers.values[:, number], LEAST)
-        table[f"{marker.name} high"] = markers.high[:, number].astype(int)
-    table.to_csv(path, index=False)
-    path.with_suffix(".json").write_text(SIMULATED.model_dump_json(indent=2) + "\n", "utf-8")

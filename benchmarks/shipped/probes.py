@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
+from benchmarks.reproduction.probes import predictions
 from benchmarks.shipped.markers import MARKERS, Markers
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.embeddings import embed_films
@@ -26,8 +25,6 @@ Embeddings = NDArray[np.float32]
 FINDINGS = ("Pneumonia", "Infiltration", "Atelectasis", "Edema", "Effusion")
 READ_OUTS = ("view_ap", "sex_male")
 AGE = "age_years"
-STRENGTHS = np.logspace(-1, 5, 13)
-"""Of a ridge; chosen by leave-one-out within the films that it may see."""
 FEW_LABELS = 0.01
 SUBSETS = 20
 FOLDS = 5
@@ -55,14 +52,19 @@ class Answers:
 
 def embeddings_of(run: RunDirectory, films: Cohort, cache: Path) -> Embeddings:
     """Embed films with a run's encoder, or read what was embedded before; ``[N, D]``."""
-    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
-    digest.update("\n".join(map(str, films.paths)).encode())
-    path = cache / f"{digest.hexdigest()[:16]}.npy"
+    path = cache / f"{digest_of(run, films.paths)}.npy"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, embed_films(run.load_encoder(), films.paths))
     found: Embeddings = np.load(path, allow_pickle=False)
     return found
+
+
+def digest_of(run: RunDirectory, paths: Iterable[Path]) -> str:
+    """Short hash of an encoder's weights and of the films that it is asked about."""
+    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
+    digest.update("\n".join(map(str, paths)).encode())
+    return digest.hexdigest()[:16]
 
 
 def answers(
@@ -79,7 +81,7 @@ def answers(
     seen = films.splits == "train"
     return Answers(
         labels=_labels(embeddings, films),
-        values=_regressed(embeddings[seen], markers.learned[seen], embeddings[asked]),
+        values=predictions(embeddings, markers.learned, embeddings[asked], np.flatnonzero(seen)),
         high=_high(embeddings[seen], markers.high[seen], embeddings[asked], FOLDS),
         high_few=_few(embeddings[seen], markers.high[seen], embeddings[asked]),
     )
@@ -104,13 +106,8 @@ def _labels(embeddings: Embeddings, films: Cohort) -> dict[str, Values]:
 def _ages(inputs: Embeddings, ages: NDArray[np.float32], patients: NDArray[np.str_]) -> Values:
     predicted = np.empty(len(ages))
     for fitted, held in GroupKFold(FOLDS).split(inputs, groups=patients):
-        predicted[held] = _regressed(inputs[fitted], ages[fitted, None], inputs[held])[:, 0]
+        predicted[held] = predictions(inputs, ages.astype(np.float64), inputs[held], fitted)
     return predicted
-
-
-def _regressed(inputs: Embeddings, targets: NDArray[np.floating], asked: Embeddings) -> Values:
-    probe = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, alpha_per_target=True))
-    return np.asarray(probe.fit(inputs.astype(np.float64), targets).predict(asked))
 
 
 def _high(inputs: Embeddings, high: NDArray[np.bool_], asked: Embeddings, folds: int) -> Values:

@@ -20,7 +20,7 @@ from benchmarks.shipped.comparison import (
 from benchmarks.shipped.focus import heart_focus, masks_of
 from benchmarks.shipped.markers import Markers, read_markers
 from benchmarks.shipped.outlines import dice_of
-from benchmarks.shipped.probes import AGE, Embeddings, answers, embeddings_of
+from benchmarks.shipped.probes import AGE, Embeddings, answers, digest_of, embeddings_of
 from pacx.masks import STRUCTURES
 from pacx.model import load
 from pacx_training.cohorts.manifest import Cohort, read_manifest
@@ -122,7 +122,8 @@ def _outlined(study: Study) -> Iterator[Line]:
     films = read_outlines(outlines, study.data / "radiographs" / "nih")
     patients = np.array([film.patient for film in films])
     before, after = (
-        dice_of(run, films, study.cache / f"dice-{run.path.name}.npy") for run in study.runs
+        dice_of(run, films, study.cache / f"dice-{digest_of(run, [outlines])}.npy")
+        for run in study.runs
     )
     for channel, name in enumerate(STRUCTURES):
         measure = f"Dice, {name.replace('_', ' ')}, small decoder"

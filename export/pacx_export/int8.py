@@ -53,9 +53,9 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
             nothing is written.
         CohortError: There are too few films.
     """
-    pictures = np.concatenate(list(verification_pictures(films, bundle.manifest.input).values()))
-    wanted = {graph: _exact(bundle, graph, pictures) for graph in GRAPHS}
     with adding(bundle, directory) as folder:
+        pictures = np.concatenate([*verification_pictures(films, bundle.manifest.input).values()])
+        wanted = {graph: _exact(bundle, graph, pictures) for graph in GRAPHS}
         results = _first_that_passes(bundle, folder, pictures, wanted)
         add_results(bundle, folder, results)
         write_manifest(folder, bundle.manifest)

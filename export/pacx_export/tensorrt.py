@@ -80,8 +80,8 @@ def export_tensorrt(
     """
     builders = _builders(options)
     gpu = None if options.compute_capabilities else Cuda()
-    pictures = np.concatenate(list(verification_pictures(films, bundle.manifest.input).values()))
     with adding(bundle, directory) as folder:
+        pictures = np.concatenate([*verification_pictures(films, bundle.manifest.input).values()])
         for builder in builders:
             _write(bundle, folder, builder, options, gpu)
         made = write_manifest(folder, bundle.manifest)
@@ -165,7 +165,8 @@ def _prove(
     results = []
     for graph in options.graphs:
         wanted: Mapping[str, Tensor] = engine_outputs(bundle, exact, graph, pictures)
-        results.append(compare_graph(made, engine, graph, pictures, wanted))
+        result = compare_graph(made, engine, graph, pictures, wanted)
+        results.append(result.model_copy(update={"emulated": gpu is None}))
     for opened in (exact, engine):
         opened.close()
     refused = [str(result) for result in results if not result.passed]

@@ -53,7 +53,12 @@ class OutputParity(_Frozen):
 
 
 class GraphParity(_Frozen):
-    """How exactly one engine repeats one graph in one precision."""
+    """How exactly one engine repeats one graph in one precision.
+
+    Attributes:
+        emulated: Whether the engine itself did not run: ONNX Runtime did, with every product
+            rounded as the engine would.
+    """
 
     graph: GraphName
     engine: str
@@ -62,6 +67,7 @@ class GraphParity(_Frozen):
     decisions: int
     flipped_decisions: int
     passed: bool
+    emulated: bool = False
 
     @property
     def variant(self) -> tuple[GraphName, str, Precision]:
@@ -85,8 +91,9 @@ class GraphParity(_Frozen):
         worst = ", ".join(f"{item.output} {item.measure} {item.worst:.1e}" for item in self.outputs)
         verdict = "" if self.passed else "**not offered**; "
         flips = f"{self.flipped_decisions} of {self.decisions} decisions differ; "
+        how = ", emulated on ONNX Runtime" if self.emulated else ""
         return (
-            f"`{self.graph}` on {self.engine} {self.precision}: {verdict}"
+            f"`{self.graph}` on {self.engine} {self.precision}{how}: {verdict}"
             f"{flips if self.decisions else ''}worst distances {worst}."
         )
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import pacx
 from pacx.bundle import Bundle
+from pacx.errors import RecipeError
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.assembly import export_bundle
 from pacx_export.weights import load_classifier
@@ -166,7 +167,11 @@ def test_heads_of_the_encoder_are_kept(mixed_run: RunDirectory, tmp_path: Path) 
     arguments = ["heads", "--encoder", str(mixed_run.path), "--data", str(data)]
     arguments += ["--recipe", "smoke", "-o", str(tmp_path / "run")]
     arguments += ["--set", "findings=[]", "--set", "read_outs=[]"]
-    arguments += ["--set", "tasks=[{name: more, targets: [{label: Dark, column: Bright}]}]"]
+    doubled = ["--set", "tasks=[{name: more, targets: [{label: Dark, column: Bright}]}]"]
+    refused = CliRunner().invoke(app, arguments + doubled).exception
+    assert isinstance(refused, RecipeError)
+    assert "head grade answers Dark already" in str(refused)
+    arguments += ["--set", "tasks=[{name: more, targets: [{label: Gloom, column: Bright}]}]"]
     result = CliRunner().invoke(app, arguments)
     assert result.exception is None, result.output
     heads = RunDirectory(tmp_path / "run").load_heads()
@@ -174,4 +179,4 @@ def test_heads_of_the_encoder_are_kept(mixed_run: RunDirectory, tmp_path: Path) 
         "levels", "findings", "grade", "inner", "more", "laboratory", "deep",
     ]  # fmt: skip
     report = json.loads((tmp_path / "run" / "heads-report.json").read_text())
-    assert [entry["label"] for entry in report] == ["Dark"]
+    assert [entry["label"] for entry in report] == ["Gloom"]

@@ -21,7 +21,7 @@ from pacx_training.perceptron_training import head_loss
 from pacx_training.regression import fit_ridge
 from pacx_training.softmax import fit_class_temperature
 from pacx_training.tasks import HeadsRecipe, PerceptronSettings, Target, Task
-from pacx_training.values import ValueReport
+from pacx_training.values import ValueReport, determination
 
 Columns = Mapping[str, NDArray[np.floating] | NDArray[np.bool_]]
 
@@ -313,3 +313,12 @@ def test_two_targets_of_one_name_are_refused() -> None:
     task = Task(name="more", targets=(Target(label="Edema"),))
     with pytest.raises(ValidationError, match="same name"):
         HeadsRecipe(findings=("Edema",), tasks=(task,))
+
+
+def test_nothing_is_said_of_a_share_of_no_variance() -> None:
+    truth, estimates = np.array([1.0, 1.0, 2.0]), np.array([1.5, 0.5, 2.0])
+    weights = np.array([[2.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 2.0]])
+    found = determination(truth, estimates, weights)
+    assert found is not None
+    assert np.isfinite([found.value, found.low, found.high]).all()
+    assert determination(truth[:2], estimates[:2], weights[:, :2]) is None

@@ -92,3 +92,8 @@ def test_an_admission_without_laboratory_row_is_refused(table: Path, tmp_path: P
     with pytest.raises(CohortError, match=r"hadm_id_val\.npy, row 0: labs\.csv has no such"):
         write_percentiles(table, tmp_path)
     assert not (tmp_path / "train").exists()
+
+
+def test_rows_of_unknown_patients_are_not_one_patient(table: Path, tmp_path: Path) -> None:
+    table.write_text(ROWS.replace("3,11,", "3,,").replace("5,13,", "5,,"))
+    assert write_percentiles(table, tmp_path / "a") == ("creatinine", "sodium")

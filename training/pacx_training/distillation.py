@@ -39,6 +39,7 @@ from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.student import MODALITIES, Modality, ObjectiveSettings, Student, TuningSettings
 from pacx_training.teachers.features import Features, ecg_features, labs_features
+from pacx_training.teachers.storage import teacher_digest
 
 Teachers = Mapping[Modality, Features]
 _LIMITATION = "The encoder's physiology was distilled from simulated patients, not from real ones."
@@ -130,14 +131,16 @@ def distill(
     start, run = RunDirectory(encoder), RunDirectory(output)
     cohort = read_paired(data, patients=patients)
     folders = _teachers(recipe, {"ecg": ecg, "labs": labs})
-    claim(run, "distill", recipe, start=start)
+    inputs = {f"{name} teacher": teacher_digest(folder) for name, folder in folders.items()}
+    inputs |= {"encoder": start.encoder_digest, "cohort": cohort.digest}
+    claim(run, "distill", recipe, inputs, start=start)
     stage = distillation_stage(recipe, start, cohort, folders)
     train(stage, recipe.loop, run)
     run.save_environment()
     limits = (_LIMITATION,) if cohort.simulated else ()
     step = f"pacx train distill --recipe {recipe_name}"
-    told, sources = start.load_provenance(), cohort.sources("stage 2: the encoder's physiology")
-    run.save_provenance(extended(told, step, sources, limits))
+    sources = cohort.sources("stage 2: the encoder's physiology")
+    run.save_provenance(extended(start.load_provenance(), step, sources, limits))
     report = measure_retention(start, run, cohort.splits)
     write_atomically(output / "retention.json", report.model_dump_json(indent=2).encode() + b"\n")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from pacx.errors import RecipeError
 from pacx_training.atomic import write_atomically
 from pacx_training.cohorts.catalogue import read_cohort, source_of
 from pacx_training.cohorts.manifest import Cohort
@@ -54,7 +55,7 @@ def train_findings(
         How every target and read-out fared, also written to ``heads-report.json``.
 
     Raises:
-        RecipeError: The recipe is refused.
+        RecipeError: The recipe is refused, or a head that is kept has a label of a new one.
         CheckpointError: The run folder is invalid.
         CohortError: The films or labels are.
     """
@@ -62,9 +63,9 @@ def train_findings(
     source, run = RunDirectory(encoder), RunDirectory(output)
     model = source.load_encoder().to(default_device())
     cohort, terms = read_cohort(data, images=images, patients=patients)
+    kept = _kept(source, recipe)
     embeddings = embed_films(model, cohort.paths)
     heads, reports = train_heads(cohort, embeddings, recipe, simulated=terms.simulated)
-    kept = _kept(source, heads)
     seen = cohort.splits == "train"
     known = load_novelty(source) if kept else None
     novelty = known or fit_novelty(embeddings[seen], cohort.patients[seen])
@@ -82,9 +83,19 @@ def train_findings(
     return reports
 
 
-def _kept(source: RunDirectory, heads: tuple[TrainedHead, ...]) -> list[TrainedHead]:
-    names = {head.spec.name for head in heads}
-    return [head for head in source.load_heads() if head.spec.name not in names]
+def _kept(source: RunDirectory, recipe: HeadsRecipe) -> list[TrainedHead]:
+    names = {task.name for task in recipe.all_tasks}
+    labels = {target.label for task in recipe.all_tasks for target in task.targets}
+    kept = [head for head in source.load_heads() if head.spec.name not in names]
+    for head in kept:
+        answers = [*(f.label for f in head.spec.findings), *(v.label for v in head.spec.values)]
+        doubled = labels.intersection(answers)
+        if doubled:
+            raise RecipeError(
+                f"The run's head {head.spec.name} answers {', '.join(sorted(doubled))} already: "
+                "give the new head its name to replace it, or start from a run without it."
+            )
+    return kept
 
 
 def _limitations(cohort: Cohort) -> tuple[str, ...]:

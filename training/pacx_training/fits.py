@@ -48,7 +48,8 @@ class Fit:
     """One fitted head.
 
     Attributes:
-        layers: Fitted on all of ``train``.
+        layers: Fitted on all of ``train``; behind a hidden layer without the patients whose loss
+            said when to stop.
         logits: float64 ``[N, C]``; those of ``train`` are for patients that the fit behind them
             had not seen.
         strengths: For every column how strongly it was regularised; None behind a hidden layer.

@@ -75,7 +75,8 @@ def _check_splits(table: pd.DataFrame, name: str) -> None:
         raise CohortError(f"{name}, row {odd[0] + 2}: split is none of {', '.join(SPLITS)}.")
     if "subject_id" not in table:
         return
-    splits = table.groupby("subject_id")["split"].transform("nunique").to_numpy()
+    known = table["subject_id"].mask(table["subject_id"].eq(""))
+    splits = table["split"].groupby(known).transform("nunique").to_numpy()
     torn = np.flatnonzero(splits > 1)
     if torn.size:
         raise CohortError(f"{name}, row {torn[0] + 2}: this patient is in two splits.")

@@ -40,11 +40,13 @@ def fit_perceptron(
         recipe: How it is trained.
 
     Raises:
-        CohortError: Fewer patients than folds.
+        CohortError: Fewer patients than folds, or than four.
     """
     rows = np.flatnonzero(train & np.isfinite(targets).any(axis=1))
-    if len(np.unique(patients[rows])) < recipe.folds:
-        raise CohortError(f"A head needs films of {recipe.folds} patients.")
+    # Whoever is fitted on needs one more, whose loss says when to stop.
+    needed = max(recipe.folds, 4)
+    if len(np.unique(patients[rows])) < needed:
+        raise CohortError(f"A head with a hidden layer needs films of {needed} patients.")
     training = _Training(embeddings=embeddings, targets=targets, patients=patients, task=task)
     layers = training.fit(rows, recipe.perceptron, recipe.seed)
     logits = apply(layers, embeddings)

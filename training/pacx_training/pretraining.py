@@ -24,7 +24,7 @@ from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, unpatchify
 from pacx_training.provenance import extended
 from pacx_training.recipes import RecipeSection, read_section
-from pacx_training.resuming import claim
+from pacx_training.resuming import claim, digest
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows
 
@@ -133,6 +133,11 @@ class Films(NamedTuple):
     paths: tuple[Path, ...]
     weights: NDArray[np.float64]
 
+    @property
+    def digest(self) -> str:
+        """Changes with the files' names, their order or their weights."""
+        return digest([*(path.name.encode() for path in self.paths), self.weights.tobytes()])
+
 
 def pretrain(
     recipe_name: str,
@@ -174,7 +179,10 @@ def pretrain(
         raise CohortError("The cohorts hold no films of the split train.")
     folder = cache or output.parent / "film-cache"
     store = FilmCache(folder, PreprocessingSpec(size=recipe.film_size))
-    claim(run, "mae", recipe)
+    inputs = {"cohort": training.digest}
+    if start is not None:
+        inputs["initialisation"] = start.encoder_digest
+    claim(run, "mae", recipe, inputs)
     run.save_environment()
     told = start.load_provenance() if start else _UNTRAINED
     used = tuple(source_of(cohort.split("train"), terms, _USE) for cohort, terms in cohorts)

@@ -1,8 +1,10 @@
-"""A training goes on with the recipe that it was begun with, or not at all."""
+"""A training goes on with the recipe and the inputs that it was begun with, or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,32 +20,61 @@ HARMLESS = frozenset(
 """What may differ when a training goes on, because no weight depends on it."""
 
 
+def digest(parts: Iterable[bytes]) -> str:
+    """Sixteen hexadecimal digits that change with any of the parts."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()[:16]
+
+
 def claim(
-    run: RunDirectory, section: str, recipe: RecipeSection, *, start: RunDirectory | None = None
+    run: RunDirectory,
+    section: str,
+    recipe: RecipeSection,
+    inputs: Mapping[str, str],
+    *,
+    start: RunDirectory | None = None,
 ) -> None:
-    """Write the recipe of a training into its run before the first step.
+    """Write the recipe of a training, and what it learns from, into its run before the first step.
 
     Args:
         run: The folder to train in.
         section: Of the recipe.
         recipe: What the training is told now.
+        inputs: Digest of everything that it learns from, by the name a user knows it by.
         start: Run whose other sections are taken over where the training begins.
 
     Raises:
-        RecipeError: The folder holds snapshots of a training that was told something else; the
-            first fields that differ are named, with what they were.
+        RecipeError: The folder holds snapshots of another training, or of one that was told
+            something else or learnt from something else; what differs is named.
     """
     if any(run.checkpoints.glob("step-*")):
         _refuse_changes(run, section, recipe)
+        _refuse_inputs(run, inputs)
     elif start is not None and start.recipe.is_file():
         write_atomically(run.recipe, start.recipe.read_bytes())
     save_section(run.recipe, section, recipe)
+    write_atomically(run.inputs, json.dumps(dict(inputs), indent=2).encode() + b"\n")
+
+
+def _refuse_inputs(run: RunDirectory, inputs: Mapping[str, str]) -> None:
+    # Runs that are older than this file say nothing of their inputs.
+    saved = json.loads(run.inputs.read_bytes()) if run.inputs.is_file() else inputs
+    changes = [
+        name for name in dict.fromkeys((*saved, *inputs)) if saved.get(name) != inputs.get(name)
+    ]
+    if changes:
+        raise RecipeError(
+            f"The training in this folder was begun with another {' and another '.join(changes)}. "
+            "Name what it was begun with to go on, or name another folder."
+        )
 
 
 def _refuse_changes(run: RunDirectory, section: str, recipe: RecipeSection) -> None:
     saved = load_section(run.recipe, section)
     if saved is None:
-        return
+        raise RecipeError("This folder holds snapshots of another training: name another folder.")
     try:
         # Fields that are younger than the run have their defaults.
         before = type(recipe).model_validate(saved).model_dump(mode="json")

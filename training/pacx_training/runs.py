@@ -11,11 +11,13 @@
     ├── anatomy.*            decoder of heart and lungs, with its cross-validation
     ├── provenance.json      pacx.manifest.Provenance
     ├── recipe.yaml          the recipe with all overrides
+    ├── inputs.json          digests of what a training with snapshots learns from
     └── environment.json     versions of what it was made with
 """
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,6 +115,11 @@ class RunDirectory:
         return self.path / "recipe.yaml"
 
     @property
+    def inputs(self) -> Path:
+        """Where a training with snapshots says what it learns from."""
+        return self.path / "inputs.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Where the training loop keeps what it resumes from."""
         return self.path / "checkpoints"
@@ -121,6 +128,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         """Where the training loop writes its curves as CSV."""
         return self.path / "metrics.csv"
+
+    @property
+    def encoder_digest(self) -> str:
+        """SHA-256 of the encoder's weights; the folder must hold some."""
+        return hashlib.sha256((self.path / "model.safetensors").read_bytes()).hexdigest()
 
     def save_encoder(self, encoder: VisionTransformer) -> None:
         """Write the encoder's weights (float32, timm's keys) and its configuration."""

@@ -16,6 +16,8 @@ from pacx_training.recipes import RecipeSection
 from pacx_training.tasks import HeadsRecipe, Target, Task
 
 _QUANTILES = (0.025, 0.975)
+_CONSTANT = 1e-12
+"""Share of the greatest square up to which a variance is rounding error."""
 
 
 class ValueReport(RecipeSection):
@@ -27,7 +29,9 @@ class ValueReport(RecipeSection):
     training_films: int
     held_out: Interval = Field(description="R2 of what was learnt, such as a logarithm.")
     held_out_error: Interval = Field(description="Mean absolute error in the unit.")
-    validation: Interval | None = Field(description="R2 over all validation films.")
+    validation: Interval | None = Field(
+        description="R2 over all validation films; null where they all have one value."
+    )
     validation_error: Interval | None
 
 
@@ -98,19 +102,22 @@ def measure_value(
     scale = _scale(cohort, target)
     truth = scale.standardised(values)
 
-    def measured(films: NDArray[np.bool_]) -> tuple[Interval, Interval]:
+    def measured(films: NDArray[np.bool_]) -> tuple[Interval | None, Interval]:
         weights = _resampled(patients[films], recipe)
         share = determination(truth[films], estimates[films], weights)
         return share, absolute_error(values[films], scale.decoded(estimates[films]), weights)
 
-    held_out, validation = measured(train), measured(val) if val.any() else (None, None)
+    held_out, held_out_error = measured(train)
+    if held_out is None:
+        raise CohortError(f"{target.label} hardly varies within train.")
+    validation = measured(val) if val.any() else (None, None)
     report = ValueReport(
         label=target.label,
         unit=target.unit,
         penalty=penalty,
         training_films=int(train.sum()),
-        held_out=held_out[0],
-        held_out_error=held_out[1],
+        held_out=held_out,
+        held_out_error=held_out_error,
         validation=validation[0],
         validation_error=validation[1],
     )
@@ -148,13 +155,20 @@ def absolute_error(truth: Scores, estimates: Scores, weights: Scores) -> Interva
     return _interval(float(errors.mean()), weights @ errors / weights.sum(axis=1))
 
 
-def determination(truth: Scores, estimates: Scores, weights: Scores) -> Interval:
-    """R2, the share of the variance that the estimates explain; arguments likewise."""
+def determination(truth: Scores, estimates: Scores, weights: Scores) -> Interval | None:
+    """R2, the share of the variance that the estimates explain; arguments likewise.
+
+    Returns:
+        None where the truth does not vary. Samples in which it does not are left out.
+    """
     weights = np.vstack([np.ones(len(truth)), weights])
     totals = weights.sum(axis=1)
     means = weights @ truth / totals
-    variance = np.maximum(weights @ truth**2 / totals - means**2, np.finfo(np.float64).tiny)
-    shares = 1 - (weights @ (truth - estimates) ** 2 / totals) / variance
+    variance = weights @ truth**2 / totals - means**2
+    varied = variance > _CONSTANT * np.square(truth).max()
+    if not varied[0]:
+        return None
+    shares = 1 - (weights @ (truth - estimates) ** 2 / totals)[varied] / variance[varied]
     return _interval(float(shares[0]), shares[1:])
 
 

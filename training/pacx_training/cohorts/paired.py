@@ -14,6 +14,7 @@ from pacx.manifest import Source
 from pacx.preprocessing import PreprocessingSpec
 from pacx_training.cohorts.catalogue import Terms
 from pacx_training.cohorts.symile_mimic import Split, SymileSplit, read_symile
+from pacx_training.resuming import digest
 
 
 class GivenFilms(BaseModel):
@@ -58,6 +59,12 @@ class PairedCohort:
     def simulated(self) -> bool:
         """Whether its physiology is simulated."""
         return self.simulation is not None
+
+    @property
+    def digest(self) -> str:
+        """Changes with the admissions of any split, or with their laboratory values."""
+        splits = self.splits.values()
+        return digest(a.tobytes() for s in splits for a in (s.admissions, s.percentiles))
 
     def sources(self, use: str) -> tuple[Source, ...]:
         """The entries of a model's provenance for the split ``train``.

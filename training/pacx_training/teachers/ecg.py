@@ -27,7 +27,7 @@ from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
 from pacx_training.provenance import extended
 from pacx_training.recipes import RecipeSection, read_section
-from pacx_training.resuming import claim
+from pacx_training.resuming import claim, digest
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
@@ -142,6 +142,12 @@ class Recordings:
     sources: tuple[Source, ...]
     simulated: bool
 
+    @property
+    def digest(self) -> str:
+        """Changes with the patients of any split, or with what was recorded of them."""
+        every = self.signals.values()
+        return digest(a.tobytes() for s in every for a in (s.patients, s.records[:, 0, ::500]))
+
 
 def train_ecg(
     recipe_name: str,
@@ -165,7 +171,7 @@ def train_ecg(
     """
     recipe, run = read_section(recipe_name, "ecg", EcgRecipe, overrides), RunDirectory(output)
     recordings = read_recordings(data, output / "signals", patients)
-    claim(run, "ecg", recipe)
+    claim(run, "ecg", recipe, {"cohort": recordings.digest})
     train(ecg_stage(recipe, recordings), recipe.loop, run)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())

@@ -97,7 +97,7 @@ def train_labs(
     """
     recipe = read_section(recipe_name, "labs", LabsRecipe, overrides)
     cohort, run = read_paired(data, patients=patients), RunDirectory(output)
-    claim(run, "labs", recipe)
+    claim(run, "labs", recipe, {"cohort": cohort.digest})
     train(labs_stage(recipe, cohort), recipe.loop, run)
     run.save_environment()
     told = Provenance(initialisation="random", sources=(), steps=())
