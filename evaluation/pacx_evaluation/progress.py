@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +12,10 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from pacx.errors import InsufficientStorage, PacxError
+from pacx.errors import InsufficientStorage, PacxError, is_full
 
 Progress: TypeAlias = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and how much there is."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -51,7 +48,7 @@ def _told() -> Iterator[Progress]:
         _tell(error={"code": error.code, "detail": error.detail})
         raise
     except (OSError, OperationalError) as error:
-        if getattr(error, "errno", None) in _FULL or "is full" in str(error):
+        if "is full" in str(error) or (isinstance(error, OSError) and is_full(error)):
             full = InsufficientStorage("The disk is full where the report is written.")
             _tell(error={"code": full.code, "detail": full.detail})
         raise

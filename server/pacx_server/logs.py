@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
+import traceback
 
 import structlog
 
+from pacx.errors import PacxError
 from pacx_server.settings import Settings
 
+DEEPEST = 8
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -46,6 +49,25 @@ def _rendering(settings: Settings) -> list[structlog.typing.Processor]:
     as_text = settings.log_format == "text" or (
         settings.log_format == "auto" and sys.stderr.isatty()
     )
-    if as_text:
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if as_text
+        else structlog.processors.JSONRenderer()
+    )
+    return [structlog.processors.ExceptionRenderer(where_it_failed), renderer]
+
+
+def where_it_failed(exc_info: structlog.typing.ExcInfo) -> str:
+    """The frames and kinds of an error and of what led to it, the innermost first.
+
+    Local variables never, and words of errors of our own only: others may repeat what they read
+    from a file, or a caller's names and keys.
+    """
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(told) < DEEPEST:
+        words = f": {error.detail}" if isinstance(error, PacxError) else ""
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        told.append(f"{frames}{type(error).__name__}{words}")
+        error = error.__cause__ or error.__context__
+    return "\n\n".join(reversed(told))

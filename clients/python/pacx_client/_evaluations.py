@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
@@ -90,9 +90,12 @@ def packed(films: Uploadable) -> AbstractContextManager[Uploadable]:
     """
     if not isinstance(films, str | os.PathLike) or not Path(films).is_dir():
         return nullcontext(films)
-    archive = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
-        for path in sorted(Path(films).rglob("*")):
-            if path.is_file():
-                target.write(path, path.relative_to(films))
+    with ExitStack() as stack:
+        archive = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
+        # A zip knows no date before 1980; those that are older get that.
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as target:
+            for path in sorted(Path(films).rglob("*")):
+                if path.is_file():
+                    target.write(path, path.relative_to(films))
+        stack.pop_all()
     return archive

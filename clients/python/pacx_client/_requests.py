@@ -21,6 +21,8 @@ Pooling: TypeAlias = Literal["cls", "mean"]
 # Below the server's default limit of 256 MB for a request with several files.
 MOST_BYTES = 192 * 1024 * 1024
 MOST_FILES = 16
+UNPACKING_S = 1800.0
+"""A server answers when it has unpacked an archive, for which it may take 900 s of a processor."""
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ class Call(Generic[T]):
         form: Fields of the form beside the files.
         files: Files of the form.
         pure: Whether asking twice changes nothing; if not, a lost connection is not asked again.
+        patience_s: Seconds that the server may be silent over it, where that is long.
     """
 
     method: str
@@ -48,9 +51,12 @@ class Call(Generic[T]):
     form: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Upload, ...] = ()
     pure: bool = True
+    patience_s: float = 0.0
 
     def build(self, http: httpx.Client | httpx.AsyncClient, parts: list[Part]) -> httpx.Request:
         """The request of one attempt; ``parts`` are ``files``, opened."""
+        usual = http.timeout
+        patience_s = None if usual.read is None else max(usual.read, self.patience_s)
         return http.build_request(
             self.method,
             self.path,
@@ -58,6 +64,9 @@ class Call(Generic[T]):
             data=self.form,
             files=parts,
             headers={"Accept": self.accept},
+            timeout=httpx.Timeout(
+                connect=usual.connect, read=patience_s, write=usual.write, pool=usual.pool
+            ),
         )
 
 
@@ -152,6 +161,7 @@ def evaluate(
         | {name: str(number) for name, number in numbers.items()},
         files=(upload(films),),
         pure=False,
+        patience_s=UNPACKING_S,
     )
 
 

@@ -120,6 +120,7 @@ from pacx.errors.service import (
     ServiceError,
     SettingsError,
     Unauthenticated,
+    is_full,
 )
 
 __all__ = [
@@ -176,4 +177,5 @@ __all__ = [
     "UnsupportedMediaType",
     "UnsupportedTransferSyntax",
     "UnusableImage",
+    "is_full",
 ]

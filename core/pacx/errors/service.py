@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pacx.errors.base import PacxError
 
 
@@ -105,3 +107,8 @@ class SettingsError(PacxError):
 
     code = "settings_invalid"
     title = "The settings are invalid"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error of the system says that there is no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -16,8 +16,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict
 
-from pacx.errors import InsufficientStorage, MalformedArchive, PacxError, TooLarge
-from pacx_server.evaluations.folder import is_full
+from pacx.errors import InsufficientStorage, MalformedArchive, PacxError, TooLarge, is_full
 from pacx_server.evaluations.names import checked
 
 RATIO = 100

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from starlette.requests import Request
 
 from pacx.errors import (
@@ -20,9 +22,10 @@ from pacx.errors import (
     NoReport,
     PacxError,
     UnknownEvaluation,
+    is_full,
 )
 from pacx_server.evaluations.archive import ArchiveLimits
-from pacx_server.evaluations.folder import JobFolder, default_directory, is_full
+from pacx_server.evaluations.folder import JobFolder, default_directory
 from pacx_server.evaluations.job import Job, Options, Source, State
 from pacx_server.evaluations.lock import ServerLock
 from pacx_server.evaluations.process import Target
@@ -38,6 +41,8 @@ NEEDED = ("pacx_evaluation", "torch", "pandas", "sklearn", "scipy", "matplotlib"
 CLIENT = "pacx_client"
 LOOK_S = 2.0
 T = TypeVar("T")
+
+log = structlog.get_logger("pacx.evaluations")
 
 
 class Evaluations:
@@ -105,11 +110,8 @@ class Evaluations:
             ServiceError: There is no room, or not for this caller.
         """
         require_extra()
-        store = await self._open()
-        name = await asyncio.to_thread(store.receive, caller.name, options, self._bounds())
-        folder = self.folder(name)
-        try:
-            folder.make()
+        async with self._place(caller, options) as (store, name):
+            folder = self.folder(name)
             await receive_archive(
                 request,
                 folder.archive,
@@ -119,13 +121,8 @@ class Evaluations:
             )
             found = await unpack_apart(self._task(folder, manifest))
             folder.archive.unlink()
-            job = await asyncio.to_thread(
-                store.enqueue, name, Source(manifest=found, uploaded=True)
-            )
-        except BaseException as error:
-            folder.delete()
-            store.remove(name)
-            raise _in_our_words(error) from error
+            source = Source(manifest=found, uploaded=True)
+            job = await asyncio.to_thread(store.enqueue, name, source)
         self._nudge()
         return job
 
@@ -144,12 +141,34 @@ class Evaluations:
         """
         require_extra()
         source = Source(manifest=await asyncio.to_thread(self._below_root, path), uploaded=False)
-        store = await self._open()
-        name = await asyncio.to_thread(store.receive, caller.name, options, self._bounds())
-        self.folder(name).make()
-        job = await asyncio.to_thread(store.enqueue, name, source)
+        async with self._place(caller, options) as (store, name):
+            job = await asyncio.to_thread(store.enqueue, name, source)
         self._nudge()
         return job
+
+    @asynccontextmanager
+    async def _place(self, caller: Principal, options: Options) -> AsyncIterator[tuple[Store, str]]:
+        """A place in the queue with its folder; whatever raises inside gives both back."""
+        store = await self._open()
+        reserved = asyncio.ensure_future(
+            asyncio.to_thread(store.receive, caller.name, options, self._bounds())
+        )
+        try:
+            # A caller who leaves meanwhile must not take the name of his place along.
+            name = await asyncio.shield(reserved)
+            await asyncio.to_thread(self.folder(name).make)
+            yield store, name
+        except BaseException as error:
+            await asyncio.shield(self._give_back(store, reserved))
+            if isinstance(error, OSError):
+                raise _no_place(error) from error
+            raise
+
+    async def _give_back(self, store: Store, reserved: asyncio.Future[str]) -> None:
+        with suppress(PacxError):  # there was none to have
+            name = await reserved
+            await asyncio.to_thread(self.folder(name).delete)
+            await asyncio.to_thread(store.remove, name)
 
     async def all(self, caller: Principal, limit: int) -> list[Job]:
         """The newest evaluations that a caller may see."""
@@ -202,18 +221,37 @@ class Evaluations:
                     self._store = await asyncio.to_thread(self._make)
                 except OSError as error:
                     raise _no_place(error) from error
+                except sqlite3.Error as error:
+                    raise InsufficientStorage("The store of evaluations is damaged.") from error
                 self._opened.set()
             return self._store
 
     def _make(self) -> Store:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = ServerLock(self.directory / "servers")
-        return Store(self.directory / "evaluations.sqlite", self._lock.name)
+        lock = ServerLock(self.directory / "servers")
+        try:
+            store = Store(self.directory / "evaluations.sqlite", lock.name)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+        return store
 
     def _exists(self) -> bool:
-        return self._store is not None or (self.directory / "evaluations.sqlite").exists()
+        try:
+            return self._store is not None or (self.directory / "evaluations.sqlite").exists()
+        except InsufficientStorage:  # there is no place where any could be
+            return False
 
     async def _serve(self) -> None:
+        while True:
+            try:
+                await self._run_queue()
+            except Exception:
+                log.exception("evaluations cannot be run yet")
+                await asyncio.sleep(LOOK_S)
+
+    async def _run_queue(self) -> None:
         while not self._exists():  # another server of the folder may make it
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._opened.wait(), LOOK_S)
@@ -258,13 +296,16 @@ class Evaluations:
         root = self._settings.evaluation_root
         if root is None:
             raise Forbidden("This server offers no folder to evaluate from; upload the films.")
-        if "\0" in path:
-            raise MalformedRequest("There is no manifest at that path.")
-        found = (root / path).resolve()
+        missing = MalformedRequest("There is no manifest, .csv or .parquet, at that path.")
+        try:
+            found = (root / path).resolve()
+            there = found.is_file()
+        except (OSError, ValueError, RuntimeError):  # no system has such a path
+            raise missing from None
         if not found.is_relative_to(root.resolve()):
             raise Forbidden("The path lies outside the folder that this server offers.")
-        if found.suffix not in (".csv", ".parquet") or not found.is_file():
-            raise MalformedRequest("There is no manifest, .csv or .parquet, at that path.")
+        if found.suffix not in (".csv", ".parquet") or not there:
+            raise missing
         return str(found.relative_to(root.resolve()))
 
     def _task(self, folder: JobFolder, manifest: str | None) -> Task:
@@ -313,10 +354,6 @@ def require_extra() -> None:
 
 def _owner(caller: Principal) -> str | None:
     return None if "admin" in caller.scopes else caller.name
-
-
-def _in_our_words(error: BaseException) -> BaseException:
-    return _no_place(error) if isinstance(error, OSError) else error
 
 
 def _no_place(error: OSError) -> PacxError:

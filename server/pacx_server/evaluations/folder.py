@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from pacx.errors import InsufficientStorage
 
 ARCHIVED = "report"
 """The folder inside the archive of a report."""
@@ -80,12 +81,16 @@ class JobFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def is_full(error: OSError) -> bool:
-    """Whether an error says that there is no room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 def default_directory() -> Path:
-    """Where evaluations of this user lie (XDG Base Directory Specification, ``XDG_STATE_HOME``)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Where evaluations of this user lie (XDG Base Directory Specification, ``XDG_STATE_HOME``).
+
+    Raises:
+        InsufficientStorage: The user has no home.
+    """
+    try:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise InsufficientStorage(
+            "There is no folder for evaluations: PACX_EVALUATION_DIRECTORY names one."
+        ) from error
     return Path(base) / "pacx" / "evaluations"

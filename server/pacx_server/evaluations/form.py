@@ -33,6 +33,7 @@ class FormFile:
         self._parts = 0
         self._files = 0
         self._inside = False
+        self._ended = False
         self._found: list[bytes] = []
         self._parser = MultipartParser(
             boundary,
@@ -42,6 +43,7 @@ class FormFile:
                 "on_header_value": self._read_header,
                 "on_header_end": self._end_header,
                 "on_part_data": self._take,
+                "on_end": self._end,
             },
         )
 
@@ -65,10 +67,11 @@ class FormFile:
         Raises:
             MalformedRequest: The form ends in the middle.
         """
-        try:
-            self._parser.finalize()
-        except FormParserError as error:
-            raise MalformedRequest("The multipart form is malformed.") from error
+        if not self._ended:
+            raise MalformedRequest("The multipart form ends in the middle.")
+
+    def _end(self) -> None:
+        self._ended = True
 
     def _begin(self) -> None:
         self._parts += 1

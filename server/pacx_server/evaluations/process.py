@@ -57,9 +57,11 @@ class Watched:
     async def follow(self) -> None:
         """Read what it says until it says no more, then wait for its end."""
         stream = self.process.stdout
-        while stream is not None and (line := await stream.readline()):
-            with suppress(ValidationError, ValueError, TypeError):
-                self._hear(json.loads(line))
+        while stream is not None and not stream.at_eof():
+            with suppress(
+                ValidationError, ValueError, TypeError
+            ):  # also of a line that is too long
+                self._hear(json.loads(await stream.readline()))
         await self.process.wait()
 
     def _hear(self, said: dict[str, object]) -> None:

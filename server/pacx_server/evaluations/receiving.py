@@ -15,8 +15,8 @@ from pacx.errors import (
     InsufficientStorage,
     TooLarge,
     UnsupportedMediaType,
+    is_full,
 )
-from pacx_server.evaluations.folder import is_full
 from pacx_server.evaluations.form import FormFile
 from pacx_server.uploads import (
     FORM_OVERHEAD_BYTES,

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from pacx.errors import InsufficientStorage
-from pacx_server.evaluations.folder import JobFolder, is_full
+from pacx.errors import InsufficientStorage, UnknownEvaluation, is_full
+from pacx_server.evaluations.folder import JobFolder
 from pacx_server.evaluations.job import Failure, Job
 from pacx_server.evaluations.lock import ServerLock
 from pacx_server.evaluations.process import Target, Watched, running
 from pacx_server.evaluations.store import Store
 
 POLL_S = 0.5
+AGAIN_S = 2.0
 OVERLAP_S = 60.0
 """Clocks of two servers of one store may differ by this much."""
 ROOT_GONE = Failure(code="forbidden", detail="This server offers no folder to evaluate from.")
@@ -77,6 +80,7 @@ class Runner:
         self._on_end = on_end
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
+        self._claiming: list[asyncio.Future[Job | None]] = []
         self._tidied = 0.0
 
     def nudge(self) -> None:
@@ -95,12 +99,16 @@ class Runner:
         finally:
             for task in self._running:
                 task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            # Also what was being claimed just now, or was to begin: no task of theirs can say so.
+            await asyncio.gather(*self._running, *self._claiming, return_exceptions=True)
+            with suppress(InsufficientStorage):  # then the next server finds it
+                self._store.release_all()
 
     async def _round(self) -> None:
         await asyncio.to_thread(self._tidy)
         while len(self._running) < self._limits.workers:
-            job = await asyncio.to_thread(self._store.claim)
+            self._claiming = [asyncio.ensure_future(asyncio.to_thread(self._store.claim))]
+            job = await asyncio.shield(self._claiming[0])
             if job is None:
                 return
             task = asyncio.get_running_loop().create_task(self._work(job))
@@ -126,17 +134,30 @@ class Runner:
             self._folder_of(name).clear()
         self._tidied = now - OVERLAP_S
         for name in self._store.overdue(now - self._limits.retention_s):
-            self._folder_of(name).delete()
-            self._store.remove(name)
+            folder = self._folder_of(name)
+            folder.delete()
+            if not folder.path.exists():
+                self._store.remove(name)
 
     async def _work(self, job: Job) -> None:
         log.info("evaluation started", evaluation=job.id, caller=job.owner, attempt=job.attempts)
-        try:
-            failure = await self._run(job)
-            await asyncio.to_thread(self._conclude, job, failure)
-        finally:
-            self._store.release(job.id)
-        self._say(self._store.get(job.id, None))
+        failure = await self._run(job) or await asyncio.to_thread(self._publish, job)
+        await self._insist(partial(self._store.finish, job.id, failure))
+        await asyncio.to_thread(self._folder_of(job.id).clear)
+        await self._insist(partial(self._store.release, job.id))
+        with suppress(UnknownEvaluation):  # forgotten meanwhile
+            self._say(await asyncio.to_thread(self._store.get, job.id, None))
+
+    async def _insist(self, change: Callable[[], object]) -> None:
+        """Try a change of the store until it can be written."""
+        while True:
+            try:
+                await asyncio.to_thread(change)
+            except (InsufficientStorage, sqlite3.Error):
+                log.exception("the end of an evaluation cannot be written yet")
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
 
     async def _run(self, job: Job) -> Failure | None:
         folder = self._folder_of(job.id)
@@ -150,6 +171,9 @@ class Runner:
                     timely = await self._watch(job, watched)
         except OSError as error:
             return _no_room() if is_full(error) else _unexplained()
+        except Exception:
+            log.exception("an evaluation failed unforeseen")
+            return _unexplained()
         if not timely:
             return Failure(code="deadline_exceeded", detail="The evaluation took too long.")
         if watched.process.returncode == 0 and folder.draft.is_dir():
@@ -161,21 +185,24 @@ class Runner:
         until = time.monotonic() + self._limits.deadline_s
         while not watched.ended.done():
             await asyncio.wait({watched.ended}, timeout=POLL_S)
-            if not await asyncio.to_thread(self._store.report, job.id, watched.progress):
+            if not await asyncio.to_thread(self._goes_on, job, watched):
                 return True
             if time.monotonic() > until:
                 return False
         return True
 
-    def _conclude(self, job: Job, failure: Failure | None) -> None:
-        folder = self._folder_of(job.id)
-        if failure is None:
-            try:
-                folder.publish()
-            except OSError as error:
-                failure = _no_room() if is_full(error) else _unexplained()
-        self._store.finish(job.id, failure)
-        folder.clear()
+    def _goes_on(self, job: Job, watched: Watched) -> bool:
+        try:
+            return self._store.report(job.id, watched.progress)
+        except InsufficientStorage:  # its own words about the disk count, not ours
+            return True
+
+    def _publish(self, job: Job) -> Failure | None:
+        try:
+            self._folder_of(job.id).publish()
+        except OSError as error:
+            return _no_room() if is_full(error) else _unexplained()
+        return None
 
     def _say(self, job: Job) -> None:
         outcome = job.failure.code if job.failure else job.state

@@ -30,6 +30,8 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS job (
 CREATE VIEW IF NOT EXISTS visible AS
     SELECT id, owner, state, options, source, created, started, ended, attempts, progress, failure
     FROM job WHERE state != 'receiving' AND NOT forgotten;"""
+_RELEASE = """UPDATE job SET server = NULL, attempts = attempts - (state = 'running'),
+    state = CASE state WHEN 'running' THEN 'queued' ELSE state END WHERE server = ?"""
 _RECEIVING = "receiving"
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_TRUNCATE)
 
@@ -135,13 +137,11 @@ class Store:
 
     def release(self, name: str) -> None:
         """Say that this server does nothing for a job any more; one that still runs waits again."""
-        self._change(
-            "UPDATE job SET server = NULL, attempts = attempts - (state = 'running'),"
-            " state = CASE state WHEN 'running' THEN 'queued' ELSE state END"
-            " WHERE id = ? AND server = ?",
-            name,
-            self._server,
-        )
+        self._change(f"{_RELEASE} AND id = ?", self._server, name)
+
+    def release_all(self) -> None:
+        """The same for all that this server runs; none of it counts as an attempt."""
+        self._change(f"{_RELEASE} AND state != 'receiving'", self._server)
 
     def adopt(self, is_alive: Callable[[str], bool]) -> None:
         """Take over what dead servers left: their jobs wait again, their half uploads go."""

@@ -7,6 +7,7 @@ an :class:`Unpacked` to standard output.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sys
 from pathlib import Path
@@ -65,9 +66,8 @@ async def unpack_apart(task: Task) -> str:
         InsufficientStorage: The disk is full.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
+        *(sys.executable, "-m", "pacx_server.evaluations.launch", str(os.getpid())),
+        *(sys.executable, "-m", __name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -177,14 +177,18 @@ async def _events(job: Job, service: Service, caller: Principal) -> AsyncIterato
     yield _event(job)
     while said.state not in ENDED and service.state == "ready":
         await asyncio.sleep(POLL_S)
-        job = await service.evaluations.get(job.id, caller)
+        try:
+            job = await service.evaluations.get(job.id, caller)
+        except UnknownEvaluation:  # somebody deleted it
+            yield _event(said, "end")
+            return
         if job != said or clock() - spoken > SILENCE_S:
             yield _event(job) if job != said else ": still here\n\n"
             said, spoken = job, clock()
 
 
-def _event(job: Job) -> str:
-    kind = "end" if job.state in ENDED else "progress"
+def _event(job: Job, kind: str | None = None) -> str:
+    kind = kind or ("end" if job.state in ENDED else "progress")
     return f"event: {kind}\ndata: {Evaluation.of(job).model_dump_json()}\n\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from pacx.errors import NotReady
@@ -68,4 +69,6 @@ async def info(service: TheService) -> Information:
 )
 async def metrics(service: TheService) -> Response:
     """Numbers for Prometheus; nothing about callers or patients."""
-    return Response(service.telemetry.exposition(), headers={"content-type": CONTENT_TYPE})
+    # Some of them are read from a disk, which may be slow.
+    text = await run_in_threadpool(service.telemetry.exposition)
+    return Response(text, headers={"content-type": CONTENT_TYPE})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> DrawnFilms:
     table["rare"] = 0
     table.loc[table.index[table["split"] == "test"][0], "rare"] = 1
     table.to_csv(films.manifest, index=False)
+    os.utime(films.manifest, (0, 0))  # as files of reproducible images have it
     return DrawnFilms(folder=films.folder, table=table)
 
 

@@ -24,6 +24,7 @@ from tests.server.evaluations.archives import HOSTILE, zip_of, zip_of_many
 from tests.server.evaluations.conftest import Ask, key_of
 
 LABELS = ["opacity", "rare"]
+HALF_FORM = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + zip_of({})
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,36 @@ def test_a_manifest_that_is_wrong_is_told_so(asks: Ask, drawn: DrawnFilms) -> No
             client.evaluation_metrics(job.id)
 
 
+def test_words_without_end_fail_their_own_evaluation_only(asks: Ask, drawn: DrawnFilms) -> None:
+    """An error that names a column of 100,000 letters is longer than any line that is read."""
+    client = asks("anna")
+    table = drawn.table[["path", "patient", "split"]].iloc[:8].assign(**{"o" * 100_000: "words"})
+    files = {name: (drawn.folder / name).read_bytes() for name in table["path"]}
+    job = client.evaluate(zip_of(files | {"films.csv": table.to_csv(index=False).encode()}))
+    ended = client.wait(job.id, poll_s=0.2)
+    assert ended.state == "failed"
+    assert ended.attempts == 1
+
+
+def test_who_follows_what_is_deleted_hears_its_end(
+    asks: Ask, evaluating: LiveServer, store: Path
+) -> None:
+    job = asks("anna").evaluate(zip_of({"manifest.csv": b"path,opacity\n"}))
+    with (
+        httpx.Client(base_url=evaluating.url, headers={"x-api-key": key_of("anna")}) as client,
+        client.stream("GET", f"/evaluations/{job.id}/events", timeout=60) as events,
+    ):
+        lines = events.iter_lines()
+        heard = [next(lines)]
+        asks("anna").delete_evaluation(job.id)
+        heard += list(lines)
+    assert [line for line in heard if line.startswith("event:")][-1] == "event: end"
+    deadline = time.monotonic() + 60
+    while job.id in jobs_in(store):
+        assert time.monotonic() < deadline, "its folder stays"
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("case", [HOSTILE[0], HOSTILE[4], HOSTILE[5], HOSTILE[10], HOSTILE[16]])
 def test_hostile_archives_are_refused_and_leave_nothing(
     case: tuple[str, Callable[[], bytes], int], asks: Ask, store: Path
@@ -225,6 +256,7 @@ def test_bodies_that_are_no_archive_are_refused(evaluating: LiveServer) -> None:
             (b"x", "multipart/form-data", 400),
             (b"--b--", "multipart/form-data; boundary=b", 400),
             (b"--b\r\nbroken", "multipart/form-data; boundary=b", 400),
+            (HALF_FORM, "multipart/form-data; boundary=b", 400),
             (b"{", "application/json", 400),
         ):
             answer = client.post("/evaluations", content=content, headers={"content-type": kind})

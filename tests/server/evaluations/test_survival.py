@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -36,8 +36,12 @@ def anna(stack: ExitStack, server: LiveServer) -> PacxClient:
 
 def evaluating_processes(server: LiveServer) -> list[psutil.Process]:
     """The processes of evaluations that a server runs."""
-    children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "evaluate" in child.cmdline()]
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "evaluate" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_a_killed_server_leaves_its_evaluation_to_another(
