@@ -104,27 +104,37 @@ def find_faults(raw: Mask, masks: Mask) -> tuple[str, ...]:
     """
     if not masks.any(axis=(1, 2)).all():
         return ("missing",)
-    pieces = (raw & masks).sum(axis=(1, 2)) / raw.sum(axis=(1, 2))
     checks = {
-        "fragmented": bool((pieces >= LEAST_PIECE).all()),
+        "fragmented": all(map(_holds_together, raw, masks)),
         "size": _sizes_fit(masks),
         "position": _positions_fit(masks),
     }
     return tuple(fault for fault, passed in checks.items() if not passed)
 
 
+def _holds_together(raw: Mask, mask: Mask) -> bool:
+    return bool(np.count_nonzero(raw & mask) >= LEAST_PIECE * np.count_nonzero(raw))
+
+
 def _sizes_fit(masks: Mask) -> bool:
     limits = (SHARES["heart"], SHARES["lung"], SHARES["lung"])
-    shares = masks.mean(axis=(1, 2)).tolist()
+    shares = [np.count_nonzero(mask) / mask.size for mask in masks]
     return all(low <= share <= high for share, (low, high) in zip(shares, limits, strict=True))
 
 
 def _positions_fit(masks: Mask) -> bool:
     """From left to right: right lung, heart, left lung; the heart below the lungs' middle."""
-    (heart_row, heart_column), right, left = (np.argwhere(m).mean(axis=0) for m in masks)
+    (heart_row, heart_column), right, left = (_centre(mask) for mask in masks)
     step = LEAST_STEP * masks.shape[1]
     in_order = all(a + step <= b for a, b in pairwise((right[1], heart_column, left[1])))
     return bool(in_order and (right[0] + left[0]) / 2 + step <= heart_row)
+
+
+def _centre(mask: Mask) -> tuple[float, float]:
+    """Mean row and column of the true pixels; there must be one."""
+    of_rows, of_columns = mask.sum(axis=1), mask.sum(axis=0)
+    rows = of_rows @ np.arange(len(of_rows)) / of_rows.sum()
+    return float(rows), float(of_columns @ np.arange(len(of_columns)) / of_columns.sum())
 
 
 def _warnings(faults: tuple[str, ...], view: str | None) -> tuple[ImageWarning, ...]:

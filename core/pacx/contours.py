@@ -23,54 +23,75 @@ def contour(mask: Mask, geometry: Geometry) -> Polygon:
         closed, through the middle of every border edge that is no part of a straight line;
         ``K`` is 0 for an empty mask.
     """
-    loops = _loops(mask)
+    box = _box(mask)
+    corners, following = _edges(mask[box])
+    loops = _loops(following)
     if not loops:
         return np.empty((0, 2))
-    corners = np.stack(np.divmod(max(loops, key=len), _stride(mask)), axis=1).astype(np.float64)
-    middles = (corners + np.roll(corners, -1, axis=0)) / 2
+    outline = corners[max(loops, key=len)] + (box[0].start, box[1].start)
+    middles = (outline + np.roll(outline, -1, axis=0)) / 2
     before, after = middles - np.roll(middles, 1, axis=0), np.roll(middles, -1, axis=0) - middles
-    bends = ~np.isclose(before, after).all(axis=1)
+    bends = (before != after).any(axis=1)
     scale = np.array([geometry.rows, geometry.columns]) / geometry.size
     return np.asarray(middles[bends] * scale)
 
 
-def _loops(mask: Mask) -> list[list[int]]:
-    """Closed walks along pixel corners, by the corners' numbers, with the inside on the right."""
-    steps = _steps(mask)
-    loops: list[list[int]] = []
-    while steps:
-        corner = next(iter(steps))
-        loop: list[int] = []
-        while corner in steps:
-            loop.append(corner)
-            following = steps[corner]
-            corner = following.pop()
-            if not following:
-                del steps[loop[-1]]
+def _box(mask: Mask) -> tuple[slice, slice]:
+    """The rows and the columns from the first to the last true pixel."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _edges(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Border edges with the inside on the right: where each begins, and which one follows it.
+
+    Returns:
+        The first corner of every edge as row and column, int ``[E, 2]``, and int ``[E]``.
+    """
+    below = mask.shape[1] + 1
+    starts, stops, headings = _borders(mask, below)
+    number = np.full((4, below * (mask.shape[0] + 1)), -1)
+    number[headings, starts] = np.arange(len(starts))
+    # Where two pieces touch at a corner, turning right stays with the pixel at hand.
+    right, ahead, left = (number[(headings + turn) % 4, stops] for turn in (1, 0, 3))
+    following = np.where(right >= 0, right, np.where(ahead >= 0, ahead, left))
+    return np.stack(np.divmod(starts, below), axis=1), following
+
+
+def _borders(mask: Mask, below: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """First and last corner and heading (east, south, west, north) of every border edge.
+
+    Corners are numbered in reading order, ``below`` of them in a row.
+    """
+    padded = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), dtype=np.bool_)
+    padded[1:-1, 1:-1] = mask
+    outside = ~padded
+    sides = (
+        (mask & outside[:-2, 1:-1], 0, 1),
+        (mask & outside[1:-1, 2:], 1, below + 1),
+        (mask & outside[2:, 1:-1], below + 1, below),
+        (mask & outside[1:-1, :-2], below, 0),
+    )
+    pixels = [np.flatnonzero(edges) for edges, _, _ in sides]
+    corners = [found + found // (below - 1) for found in pixels]
+    starts = [c + start for c, (_, start, _) in zip(corners, sides, strict=True)]
+    stops = [c + stop for c, (_, _, stop) in zip(corners, sides, strict=True)]
+    headings = np.repeat(np.arange(4), [len(found) for found in pixels])
+    return np.concatenate(starts), np.concatenate(stops), headings
+
+
+def _loops(following: NDArray[np.intp]) -> list[list[int]]:
+    """Closed walks over edges."""
+    ahead = following.tolist()
+    unseen = dict.fromkeys(range(len(ahead)))
+    loops = []
+    while unseen:
+        edge, _ = unseen.popitem()
+        loop = [edge]
+        while (edge := ahead[edge]) != loop[0]:
+            del unseen[edge]
+            loop.append(edge)
         loops.append(loop)
     return loops
-
-
-def _steps(mask: Mask) -> dict[int, list[int]]:
-    """Where each border edge leads to from its first corner."""
-    padded = np.pad(mask, 1)
-    inside = padded[1:-1, 1:-1]
-    below = _stride(mask)
-    sides = (
-        (inside & ~padded[:-2, 1:-1], 0, 1),
-        (inside & ~padded[1:-1, 2:], 1, below + 1),
-        (inside & ~padded[2:, 1:-1], below + 1, below),
-        (inside & ~padded[1:-1, :-2], below, 0),
-    )
-    steps: dict[int, list[int]] = {}
-    for edges, start, stop in sides:
-        pixels = np.flatnonzero(edges)
-        corners = pixels + pixels // mask.shape[1]
-        for first, last in zip((corners + start).tolist(), (corners + stop).tolist(), strict=True):
-            steps.setdefault(first, []).append(last)
-    return steps
-
-
-def _stride(mask: Mask) -> int:
-    """Corners in a row of corners; they are numbered in reading order."""
-    return int(mask.shape[1]) + 1

@@ -56,10 +56,13 @@ def thorax(masks: Mask) -> Mask:
 
 def _dilated(mask: Mask) -> Mask:
     """Grow a mask by a pixel in all eight directions."""
-    tall = np.pad(mask, ((1, 1), (0, 0)))
-    tall = tall[:-2] | tall[1:-1] | tall[2:]
-    wide = np.pad(tall, ((0, 0), (1, 1)))
-    return np.asarray(wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:])
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
 
 
 def largest_piece(mask: Mask) -> Mask:
@@ -70,6 +73,8 @@ def largest_piece(mask: Mask) -> Mask:
     labels = _joined(len(rows), *_touching(rows, starts, stops, mask.shape[1]))
     sizes = np.bincount(labels, weights=stops - starts)
     kept = labels == sizes.argmax()
+    if kept.all():
+        return mask.copy()
     steps = np.zeros((mask.shape[0], mask.shape[1] + 1), dtype=np.int8)
     steps[rows[kept], starts[kept]] = 1
     steps[rows[kept], stops[kept]] = -1
@@ -104,11 +109,14 @@ def _touching(
 
 def _joined(runs: int, lower: Indices, upper: Indices) -> Indices:
     """The smallest run number that every run is connected with."""
-    labels = np.arange(runs)
-    while True:
-        before = labels.copy()
-        np.minimum.at(labels, lower, before[upper])
-        np.minimum.at(labels, upper, before[lower])
-        labels = labels[labels]
-        if np.array_equal(labels, before):
-            return labels
+    parents = list(range(runs))
+
+    def root(run: int) -> int:
+        while parents[run] != run:
+            parents[run] = run = parents[parents[run]]
+        return run
+
+    for pair in zip(lower.tolist(), upper.tolist(), strict=True):
+        first, second = root(pair[0]), root(pair[1])
+        parents[max(first, second)] = min(first, second)
+    return np.array([root(run) for run in range(runs)], dtype=np.intp)

@@ -14,6 +14,8 @@ from pacx.errors import BundleError
 MEAN, WHITENING = "novelty.mean", "novelty.whitening"
 """Tensors of ``heads.safetensors``: float32 ``[D]`` and ``[D, D]``."""
 
+Matrix = NDArray[np.float32] | NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Novelty:
@@ -21,12 +23,12 @@ class Novelty:
 
     Attributes:
         mean: float32 ``[D]``, of the films' embeddings.
-        whitening: float32 ``[D, D]``; its product with its transpose is their precision.
+        whitening: float32 or float64 ``[D, D]``; its product with its transpose is their precision.
         threshold: The distance that a stated share of chest films exceeds.
     """
 
     mean: NDArray[np.float32]
-    whitening: NDArray[np.float32]
+    whitening: Matrix
     threshold: float
 
     def score(self, embedding: NDArray[np.float32]) -> float:
@@ -35,7 +37,7 @@ class Novelty:
 
 
 def distance(
-    embeddings: NDArray[np.float32], mean: NDArray[np.float32], whitening: NDArray[np.float32]
+    embeddings: NDArray[np.float32], mean: NDArray[np.float32], whitening: Matrix
 ) -> NDArray[np.float64]:
     """Mahalanobis distance of embeddings ``[N, D]``, float64 ``[N]``."""
     centred = (embeddings - mean).astype(np.float64)
@@ -55,4 +57,5 @@ def read_novelty(bundle: Bundle) -> Novelty | None:
     shapes = {name: tensors[name].shape for name in (MEAN, WHITENING) if name in tensors}
     if shapes != {MEAN: (width,), WHITENING: (width, width)}:
         raise BundleError(f"{HEADS}: what the manifest says about novelty is not there.")
-    return Novelty(mean=tensors[MEAN], whitening=tensors[WHITENING], threshold=spec.threshold)
+    whitening = tensors[WHITENING].astype(np.float64)  # once, not for every film
+    return Novelty(mean=tensors[MEAN], whitening=whitening, threshold=spec.threshold)

@@ -7,15 +7,14 @@ channel three times and normalises with ImageNet's mean and standard deviation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from pacx.radiograph import Radiograph
+from pacx.resampling import resize
 
 
 class PreprocessingSpec(BaseModel):
@@ -69,9 +68,8 @@ def prepare(radiograph: Radiograph, spec: PreprocessingSpec) -> ModelInput:
     Because the picture is squashed to a square, pixels that are not square need no
     correction of their own.
     """
-    picture = Image.fromarray(radiograph.pixels)
-    resized = picture.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(resized, dtype=np.float32)
+    pixels = resize(radiograph.pixels, spec.size, spec.size)
+    np.clip(pixels, 0.0, 1.0, out=pixels)  # rounding may have left it by a step
     return ModelInput(pixels, Geometry(radiograph.rows, radiograph.columns, spec.size))
 
 
@@ -89,8 +87,6 @@ def normalise(pixels: NDArray[np.float32], spec: PreprocessingSpec) -> NDArray[n
 def upsample(grid: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
     """Spread maps on the model's grid over the original pixels, bilinearly.
 
-    Bilinear interpolation is separable, so it is one product of three small matrices.
-
     Args:
         grid: ``[..., grid_rows, grid_columns]``, covering the whole model input.
         geometry: Of the picture that the maps belong to.
@@ -98,14 +94,4 @@ def upsample(grid: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float3
     Returns:
         float32 ``[..., rows, columns]``.
     """
-    grid_rows, grid_columns = grid.shape[-2:]
-    down = _interpolation(grid_rows, geometry.rows)
-    across = _interpolation(grid_columns, geometry.columns)
-    return np.asarray(down.T @ grid.astype(np.float32) @ across)
-
-
-@lru_cache(maxsize=8)
-def _interpolation(cells: int, pixels: int) -> NDArray[np.float32]:
-    """Weights ``[cells, pixels]`` of each cell at each pixel, as Pillow resizes a line."""
-    unit = Image.fromarray(np.eye(cells, dtype=np.float32))
-    return np.asarray(unit.resize((pixels, cells), Image.Resampling.BILINEAR), dtype=np.float32)
+    return resize(grid.astype(np.float32), geometry.rows, geometry.columns)

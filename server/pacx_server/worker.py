@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import socket
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -18,6 +20,8 @@ from pacx_server.pipe import read_exactly
 from pacx_server.schemas import ImageFacts, WarningNote
 
 LARGEST_REPLY_BYTES = 2**20
+SEND_BUFFER_BYTES = 2**20
+"""The pixels of an answer fit, so that a process need not wait until they are fetched."""
 STOP_TIMEOUT_S = 2.0
 
 
@@ -48,6 +52,7 @@ class Worker:
     def __init__(self, confinement: Confinement) -> None:
         context = multiprocessing.get_context("forkserver")
         self._connection, theirs = context.Pipe()
+        _widen(theirs)
         self._inbox = Inbox()
         self._process = context.Process(
             target=decoder.serve,
@@ -90,6 +95,11 @@ class Worker:
         self._connection.close()
         self._inbox.close()
         return self._process.exitcode
+
+
+def _widen(connection: Connection) -> None:
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _as_error(reply: Reply) -> PacxError:

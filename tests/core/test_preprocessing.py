@@ -9,6 +9,7 @@ from PIL import Image
 
 from pacx.preprocessing import Geometry, PreprocessingSpec, normalise, prepare, upsample
 from pacx.radiograph import Radiograph
+from pacx.resampling import resize
 
 SPEC = PreprocessingSpec()
 sides = st.integers(min_value=33, max_value=700)
@@ -94,6 +95,18 @@ def test_upsampling_agrees_with_pillow_and_never_overshoots(
     assert np.allclose(heat, np.asarray(oracle), atol=1e-4)
     assert heat.min() >= grid.min() - 1e-4
     assert heat.max() <= grid.max() + 1e-4
+
+
+@given(rows=sides, columns=sides, side=st.integers(16, 512), seed=st.integers(0, 2**16))
+@settings(max_examples=60, deadline=None)
+def test_resizing_is_pillows_to_the_rounding(rows: int, columns: int, side: int, seed: int) -> None:
+    picture = np.random.default_rng(seed).random((rows, columns), dtype=np.float32)
+    oracle = Image.fromarray(picture).resize((side, rows), Image.Resampling.BILINEAR)
+    assert np.abs(resize(picture, rows, side) - np.asarray(oracle)).max() <= 5e-7
+    stack = resize(np.stack([picture, 1 - picture]), side, columns)
+    oracle = Image.fromarray(picture).resize((columns, side), Image.Resampling.BILINEAR)
+    assert np.abs(stack[0] - np.asarray(oracle)).max() <= 5e-7
+    assert np.abs(stack[0] + stack[1] - 1).max() <= 1e-6
 
 
 def test_normalise_repeats_the_grey_channel_with_imagenets_statistics() -> None:

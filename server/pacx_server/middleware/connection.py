@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,34 +37,50 @@ class Connection:
 
 
 class _Exchange:
-    """One request and its answer, with a pump between the connection and the application."""
+    """One request and its answer; whoever waits on the connection notices that the client left.
+
+    While the body comes, that is the application, which asks for it piece by piece: a client that
+    waits for "100 Continue" must not send a body that is going to be refused. After that it is a
+    watch of our own.
+    """
 
     def __init__(self, receive: Receive, send: Send, *, body_ended: bool) -> None:
         self._receive = receive
         self._send = send
-        self._messages: asyncio.Queue[Message] = asyncio.Queue(1)
-        # Nothing is read before the application asks for it: a client that waits for
-        # "100 Continue" must not send a body that is going to be refused.
-        self._wanted = asyncio.Event()
         self._body_ended = body_ended
         self._answered = False
+        self._watch: asyncio.Task[None] | None = None
+        self._left = asyncio.Event()
 
     async def race(self, app: ASGIApp, scope: Scope) -> None:
         loop = asyncio.get_running_loop()
         answering = loop.create_task(_run(app, scope, self.receive, self.send))
-        pumping = loop.create_task(self._pump())
+        leaving = loop.create_task(self._left.wait())
         try:
-            await asyncio.wait({answering, pumping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 await answering
             elif not self._answered:
                 raise ClientClosed
         finally:
-            await _cancel(answering, pumping)
+            await _cancel(answering, leaving, *([self._watch] if self._watch else []))
 
     async def receive(self) -> Message:
-        self._wanted.set()
-        return await self._messages.get()
+        if self._watch is None:
+            message = await self._receive()
+            if message["type"] != "http.disconnect":
+                self._body_ended = not message.get("more_body", False)
+                if self._body_ended:
+                    self._watch = asyncio.get_running_loop().create_task(self._watching())
+                return message
+            self._left.set()
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never  # until the race is over
+
+    async def _watching(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left.set()
 
     async def send(self, message: Message) -> None:
         self._answered = _is_last(message)
@@ -86,13 +103,6 @@ class _Exchange:
                     await self.receive()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pump(self) -> None:
-        """Pass the body on chunk by chunk; return when the client has left."""
-        await self._wanted.wait()
-        while (message := await self._receive())["type"] != "http.disconnect":
-            self._body_ended = not message.get("more_body", False)
-            await self._messages.put(message)
-
 
 def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
@@ -106,7 +116,7 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
     await app(scope, receive, send)
 
 
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
