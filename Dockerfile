@@ -14,14 +14,14 @@ FROM wheel AS cpu-environment
 RUN python -m venv /opt/pacx \
     && set -- /wheels/pacx-*.whl \
     && /opt/pacx/bin/python -m pip install --no-cache-dir --constraint constraints.txt \
-        "pacx[cpu] @ file://$1"
+        "pacx[cpu,telemetry] @ file://$1"
 
 FROM wheel AS gpu-environment
 # CUDA and cuDNN come as wheels of the versions that onnxruntime-gpu asks for.
 RUN python -m venv /opt/pacx \
     && set -- /wheels/pacx-*.whl \
     && /opt/pacx/bin/python -m pip install --no-cache-dir --constraint constraints.txt \
-        "pacx[gpu] @ file://$1" "onnxruntime-gpu[cuda,cudnn]"
+        "pacx[gpu,telemetry] @ file://$1" "onnxruntime-gpu[cuda,cudnn]"
 
 FROM python:3.11-slim-bookworm AS runtime
 LABEL org.opencontainers.image.title="PaCX" \

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 120
+CONFIGURING = ("PACX_", "AIP_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ def running(
 
     Args:
         folder: For its log; also its working directory.
-        environment: Settings, on top of the caller's environment without its PACX_*.
+        environment: Settings, on top of the caller's environment without what configures servers.
         wait: Until it is ready.
     """
     port = free_port()
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PACX_", "AIP_"))}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
     log = folder / "server.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(

@@ -64,6 +64,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own spans and logs repeat addresses, queries and words of errors as they came.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
     for router in ROUTERS:
@@ -96,4 +98,6 @@ def _wrap(app: FastAPI, service: Service) -> None:
             allow_headers=("authorization", "content-type", "x-api-key", "x-request-id"),
         )
     app.add_middleware(Protection, encrypted=settings.encrypted)
-    app.add_middleware(Observation, telemetry=service.telemetry, audit=service.audit)
+    app.add_middleware(
+        Observation, telemetry=service.telemetry, audit=service.audit, tracing=service.tracing
+    )

@@ -7,9 +7,13 @@ import hashlib
 import time
 from dataclasses import dataclass
 
-from pacx.errors import DeadlineExceeded
+import numpy as np
+from numpy.typing import NDArray
+
+from pacx.errors import DeadlineExceeded, EngineError, PacxError
 from pacx.model import Outputs
 from pacx_server.audit import AuditLog
+from pacx_server.batching import Answered
 from pacx_server.context import RequestContext
 from pacx_server.decoding import DecoderPool
 from pacx_server.schemas import Timing
@@ -46,6 +50,28 @@ class Examination:
         )
 
 
+async def ask(
+    served: ServedModel, pixels: NDArray[np.float32], context: RequestContext, *, deadline: float
+) -> Answered[Outputs]:
+    """Let a model answer one picture, and keep in the request's context what it took.
+
+    Takes and raises what :meth:`ServedModel.infer` does.
+    """
+    asked = time.perf_counter()
+    try:
+        answered = await served.infer(pixels, key=context.caller or "", deadline=deadline)
+    except (PacxError, asyncio.CancelledError) as error:
+        name = "inference" if isinstance(error, EngineError) else "queue"
+        context.end_phase(name, asked, error)
+        raise
+    context.observe(
+        queue_s=answered.queue_s,
+        inference_s=answered.inference_s,
+        batch_size=answered.batch_size,
+    )
+    return answered
+
+
 class Examiner:
     """Takes files through decoding and a model."""
 
@@ -78,15 +104,14 @@ class Examiner:
             ServiceError: The model cannot take it now.
             EngineError: The engine failed on this file alone.
         """
-        key = context.caller or ""
         started = time.perf_counter()
-        decoded = await self._decode(data, served, key, deadline, picture)
+        with context.phase("decode"):
+            decoded = await self._decode(data, served, context.caller or "", deadline, picture)
         if self._audit.wants_pseudonyms:
             digest = decoded.study_sha256 or hashlib.sha256(data).hexdigest()
             context.studies.append(self._audit.pseudonym(digest))
         decode_s = time.perf_counter() - started
-        answered = await served.infer(decoded.input.pixels, key=key, deadline=deadline)
-        context.observe(queue_s=answered.queue_s, inference_s=answered.inference_s)
+        answered = await ask(served, decoded.input.pixels, context, deadline=deadline)
         self._telemetry.queue_s.observe(answered.queue_s)
         return Examination(
             decoded=decoded,

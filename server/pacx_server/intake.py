@@ -130,7 +130,8 @@ async def receive_files(
     """
     declared = check_headers(request.headers, limits)
     with _admitted(request, service, caller, model, declared) as (ticket, served):
-        upload = await read_upload(request, limits, ticket, declared=declared)
+        with context_of(request.scope).phase("receive"):
+            upload = await read_upload(request, limits, ticket, declared=declared)
         ticket.hold(images=len(upload.files) - 1)
         yield _visit(request, service, served, ticket, upload)
 
@@ -152,7 +153,8 @@ async def receive_message(
     check_coding(request.headers)
     declared = check_length(request.headers, limits.body_bytes)
     with _admitted(request, service, caller, model, declared) as (ticket, served):
-        body = await read_body(request, limits, ticket, declared)
+        with context_of(request.scope).phase("receive"):
+            body = await read_body(request, limits, ticket, declared)
         yield _visit(request, service, served, ticket, Upload(files=(body,), reference=None))
 
 

@@ -23,6 +23,7 @@ from pacx_server.oidc import TokenVerifier
 from pacx_server.security import Authenticator, Principal
 from pacx_server.settings import Settings
 from pacx_server.telemetry import Telemetry
+from pacx_server.tracing import open_tracing
 from pacx_server.uploads import FORM_OVERHEAD_BYTES, UploadLimits
 
 BACKGROUND_DEADLINE_S = 3600.0
@@ -46,6 +47,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.telemetry = Telemetry()
+        self.tracing = open_tracing()
         self.audit = AuditLog(settings.audit_log, settings.audit_key)
         verifier = None if settings.oidc is None else TokenVerifier(settings.oidc)
         self.authenticator = Authenticator(settings.api_keys, verifier)
@@ -112,6 +114,8 @@ class Service:
         await self.catalogue.close()
         await self.decoders.close()
         self.audit.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
 
     async def _start(self) -> None:
         try:

@@ -9,10 +9,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacx_server.audit import AuditLog
-from pacx_server.context import RequestContext, open_context
+from pacx_server.context import OK, RequestContext, open_context
 from pacx_server.middleware.connection import ClientClosed
 from pacx_server.problems import respond_to_fault
 from pacx_server.telemetry import Telemetry
+from pacx_server.tracing import Tracing
 
 QUIET = ("/health", "/livez", "/readyz", "/metrics", "/static")
 """Routes that are asked so often that their success is no news."""
@@ -23,10 +24,13 @@ log = structlog.get_logger("pacx.access")
 class Observation:
     """The outermost middleware: nothing that happens inside leaves without a trace."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog) -> None:
+    def __init__(
+        self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog, tracing: Tracing | None
+    ) -> None:
         self._app = app
         self._telemetry = telemetry
         self._audit = audit
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and record its outcome."""
@@ -58,7 +62,9 @@ class Observation:
         route = _route(scope)
         self._telemetry.requests.labels(route, context.outcome).inc()
         self._telemetry.request_s.labels(route).observe(context.total_s)
-        if context.outcome != "ok" or not route.startswith(QUIET):
+        if context.outcome != OK or not route.startswith(QUIET):
+            if self._tracing is not None:
+                context.trace_id = self._tracing.record(scope, route, context, status)
             self._audit.write(route, context, status)
             _say(route, scope["method"], context, status)
 

@@ -67,14 +67,16 @@ async def explain(
     kind = preferred(accept, (JSON_TYPE, PNG_TYPE, NPY_TYPE))
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
-        explanation = await visit.served.explain(
-            Asked(examination.outputs, examination.decoded.input, method, target, versus),
-            deadline=visit.deadline,
-        )
-        if kind == PNG_TYPE:
-            body = await anyio.to_thread.run_sync(
-                _picture, visit, examination, explanation, opacity, legend
+        with visit.context.phase("explain"):
+            explanation = await visit.served.explain(
+                Asked(examination.outputs, examination.decoded.input, method, target, versus),
+                deadline=visit.deadline,
             )
+        if kind == PNG_TYPE:
+            with visit.context.phase("render"):
+                body = await anyio.to_thread.run_sync(
+                    _picture, visit, examination, explanation, opacity, legend
+                )
         elif kind == NPY_TYPE:
             body = _npy(explanation)
         else:

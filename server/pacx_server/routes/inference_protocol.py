@@ -17,6 +17,7 @@ from pacx.errors import UnknownModel
 from pacx.findings import read_findings
 from pacx.model import Model, Outputs
 from pacx_server.callers import MAY_PREDICT, PredictCaller, TheService
+from pacx_server.examination import ask
 from pacx_server.intake import Visit, all_usable, receive_message
 from pacx_server.protocol_schemas import (
     ModelMetadata,
@@ -167,12 +168,9 @@ async def _rows(visit: Visit, question: Question) -> list[Outputs]:
 
 async def _infer_values(visit: Visit, values: Array) -> list[Outputs]:
     visit.ticket.hold(images=len(values) - 1)
-    key = visit.context.caller or ""
     answers = await asyncio.gather(
-        *(visit.served.infer(row, key=key, deadline=visit.deadline) for row in values)
+        *(ask(visit.served, row, visit.context, deadline=visit.deadline) for row in values)
     )
-    for answered in answers:
-        visit.context.observe(queue_s=answered.queue_s, inference_s=answered.inference_s)
     return [answered.answer for answered in answers]
 
 
