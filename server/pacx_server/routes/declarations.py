@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from pacx_server.problems import MEDIA_TYPE
 from pacx_server.uploads import FORM_TYPE, RAW_TYPES
@@ -39,6 +40,24 @@ def problems(*statuses: int) -> Responses:
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
+    }
+
+
+def links(**targets: tuple[str, str, dict[str, str]]) -> dict[str, Any]:
+    """Say which operations an answer leads to (OpenAPI 3.1, section 4.8.20).
+
+    Args:
+        targets: Method, path and parameters of each, by the link's name; a parameter's value is a
+            runtime expression.
+    """
+    return {
+        "links": {
+            name: {
+                "operationRef": f"#/paths/{quote(path.replace('/', '~1'), safe=':')}/{method}",
+                "parameters": parameters,
+            }
+            for name, (method, path, parameters) in targets.items()
+        }
     }
 
 

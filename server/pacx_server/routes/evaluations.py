@@ -19,7 +19,7 @@ from pacx_server.evaluations.job import ENDED, Job, Label, Options, Protocol
 from pacx_server.evaluations.receiving import ARCHIVE_TYPES, check_archive, receive_text
 from pacx_server.evaluations.schemas import Evaluation, ReportLink, ServerPath
 from pacx_server.negotiation import preferred
-from pacx_server.routes.declarations import BINARY_CONTENT, problems
+from pacx_server.routes.declarations import BINARY_CONTENT, Responses, links, problems
 from pacx_server.security import Principal
 from pacx_server.service import Service
 from pacx_server.uploads import FORM_TYPE, check_coding, media_type
@@ -69,11 +69,31 @@ _BODY = {
 }
 
 
+def _leading_on(status: int, name: str) -> Responses:
+    """Where an answer leads that tells an evaluation's name."""
+    one = "/evaluations/{name}"
+    parameters = {"name": name}
+    return {
+        status: links(
+            describe=("get", one, parameters),
+            follow=("get", f"{one}/events", parameters),
+            cancel=("post", f"{one}/cancel", parameters),
+            forget=("delete", one, parameters),
+            report=("get", f"{one}/report", parameters),
+            metrics=("get", f"{one}/metrics", parameters),
+            link=("post", f"{one}/link", parameters),
+        )
+    }
+
+
 @router.post(
     "/evaluations",
     status_code=202,
     response_model=Evaluation,
-    responses=problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 501, 503, 507),
+    responses={
+        **_leading_on(202, "$response.body#/id"),
+        **problems(400, 401, 403, 408, 413, 415, 422, 429, 500, 501, 503, 507),
+    },
     openapi_extra=_BODY,
 )
 async def submit(
@@ -141,7 +161,10 @@ async def _server_path(request: Request, service: Service) -> str:
         raise MalformedRequest('Send JSON such as {"path": "set/manifest.csv"}.') from error
 
 
-@router.get("/evaluations", responses=problems(401, 403, 422))
+@router.get(
+    "/evaluations",
+    responses={**_leading_on(200, "$response.body#/0/id"), **problems(401, 403, 422)},
+)
 async def list_evaluations(
     service: TheService,
     caller: EvaluationsCaller,

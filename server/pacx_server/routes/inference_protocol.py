@@ -26,7 +26,13 @@ from pacx_server.protocol_schemas import (
     ServerReady,
     TensorMetadata,
 )
-from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, Responses, problems
+from pacx_server.routes.declarations import (
+    BINARY_CONTENT,
+    UPLOAD_STATUSES,
+    Responses,
+    links,
+    problems,
+)
 from pacx_server.routes.health import check_ready
 from pacx_server.security import Principal
 from pacx_server.service import Service
@@ -59,6 +65,12 @@ _ANSWERS: Responses = {
     200: {"content": {"application/octet-stream": BINARY_CONTENT}},
     **problems(*UPLOAD_STATUSES),
 }
+_THIS = {"name": "$response.body#/name", "version": "$response.body#/versions/0"}
+_LEADING_ON = links(
+    metadata=("get", f"/v2{_VERSIONED}", _THIS),
+    ready=("get", f"/v2{_VERSIONED}/ready", _THIS),
+    infer=("post", f"/v2{_VERSIONED}/infer", _THIS),
+)
 JsonLength = Annotated[
     int | None,
     Header(
@@ -86,7 +98,11 @@ async def ready(service: TheService) -> ServerReady:
     return ServerReady()
 
 
-@router.get(_MODEL, responses=problems(401, 403, 404, 422, 503), dependencies=[MAY_PREDICT])
+@router.get(
+    _MODEL,
+    responses={200: _LEADING_ON, **problems(401, 403, 404, 422, 503)},
+    dependencies=[MAY_PREDICT],
+)
 async def model_metadata(name: Name, service: TheService) -> ModelMetadata:
     """Inputs and outputs of a model."""
     return _metadata(_find(service, name, None))

@@ -21,7 +21,7 @@ from pacx_server.protocol_schemas import (
     PredictionRequest,
     PredictionResponse,
 )
-from pacx_server.routes.declarations import UPLOAD_STATUSES, problems
+from pacx_server.routes.declarations import UPLOAD_STATUSES, links, problems
 from pacx_server.security import Principal
 from pacx_server.service import Service
 
@@ -39,8 +39,14 @@ BODY: dict[str, Any] = {
     }
 }
 
+_FIRST = {"name": "$response.body#/models/0"}
+_LEADING_ON = links(
+    status=("get", "/v1/models/{name}", _FIRST),
+    predict=("post", "/v1/models/{name}:predict", _FIRST),
+)
 
-@router.get("", responses=problems(401, 403), dependencies=[MAY_PREDICT])
+
+@router.get("", responses={200: _LEADING_ON, **problems(401, 403)}, dependencies=[MAY_PREDICT])
 async def list_models(service: TheService) -> ModelList:
     """Names of the models that are being served."""
     return ModelList(models=[served.identity.name for served in service.catalogue])

@@ -8,15 +8,23 @@ from fastapi import APIRouter, Path
 
 from pacx.manifest import Manifest
 from pacx_server.callers import MAY_ADMINISTER, MAY_PREDICT, TheService
-from pacx_server.routes.declarations import problems
+from pacx_server.routes.declarations import links, problems
 from pacx_server.schemas import ModelIdentity, ModelOffer
 
 router = APIRouter(prefix="/models", tags=["models"])
 
 Name = Annotated[str, Path(max_length=64, description="Name of a model.")]
+_FIRST = {"name": "$response.body#/0/name"}
+_LEADING_ON = links(
+    describe=("get", "/models/{name}", _FIRST),
+    reload=("post", "/models/{name}/reload", _FIRST),
+    predict=("post", "/predict", {"model": "$response.body#/0/name"}),
+    status=("get", "/v1/models/{name}", _FIRST),
+    metadata=("get", "/v2/models/{name}", _FIRST),
+)
 
 
-@router.get("", responses=problems(401, 403, 503), dependencies=[MAY_PREDICT])
+@router.get("", responses={200: _LEADING_ON, **problems(401, 403, 503)}, dependencies=[MAY_PREDICT])
 async def list_models(service: TheService) -> list[ModelOffer]:
     """The models that are being served; the first is the default."""
     service.catalogue.get(None)
