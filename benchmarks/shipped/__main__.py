@@ -9,12 +9,16 @@ import typer
 
 from benchmarks.shipped.comparison import Line
 from benchmarks.shipped.films import write_films
+from benchmarks.shipped.interpolation import write_interpolated
+from benchmarks.shipped.marker_table import write_marker_table
 from benchmarks.shipped.study import Study, write_study
 
 app = typer.Typer(no_args_is_help=True, help="The model that ships: its films and its measures.")
 
 Films = Annotated[Path, typer.Option(help="The manifest that `films` wrote.")]
 Cohort = Annotated[Path, typer.Option(help="What pacx simulate --given made of it.")]
+Before = Annotated[Path, typer.Option(help="Run before stage 2.")]
+After = Annotated[Path, typer.Option(help="Run of stage 2.")]
 
 
 @app.command()
@@ -27,9 +31,30 @@ def films(
 
 
 @app.command()
+def markers(
+    films: Films,
+    cohort: Cohort,
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV to write.")],
+) -> None:
+    """Write the simulated markers as pacx train heads reads them."""
+    write_marker_table(films, cohort, output)
+
+
+@app.command()
+def interpolate(
+    before: Before,
+    after: After,
+    share: Annotated[float, typer.Option(min=0, max=1, help="0 is before, 1 after.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")],
+) -> None:
+    """Write an encoder that went only a share of the way of stage 2."""
+    write_interpolated(before, after, share, output)
+
+
+@app.command()
 def probe(
-    before: Annotated[Path, typer.Option(help="Run before stage 2.")],
-    after: Annotated[Path, typer.Option(help="Run of stage 2.")],
+    before: Before,
+    after: After,
     films: Films,
     cohort: Cohort,
     data: Annotated[Path, typer.Option(help="Folder that holds radiographs and annotations.")],

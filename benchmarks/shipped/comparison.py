@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.reproduction.probes import correlations
 from benchmarks.shipped.markers import MARKERS, Markers
-from benchmarks.shipped.probes import AGE, FINDINGS, READ_OUTS, Answers, nih_train
+from benchmarks.shipped.probes import AGE, FINDINGS, READ_OUTS, Answers, nih_train, nih_val
 from pacx.manifest import Interval
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.intervals import resampled_weights, weighted_auroc
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.bool_]
+Said = tuple[Mapping[str, Values], ...]
+_Answer = TypeVar("_Answer")
 REPLICATES = 2000
 
 
@@ -54,8 +57,8 @@ class Films:
 def compared(
     measure: str,
     films: Films,
-    score: Callable[[Answers, Values], Values],
-    both: tuple[Answers, ...],
+    score: Callable[[_Answer, Values], Values],
+    both: tuple[_Answer, ...],
 ) -> Line:
     """Measure two encoders under the same resamples of patients.
 
@@ -88,39 +91,52 @@ def label_lines(films: Cohort, both: tuple[Answers, ...]) -> Iterator[Line]:
     Stage 2 saw some of these films with physiology drawn from their findings; the lines that say
     *held apart* are of patients that it never saw.
     """
-    rows = nih_train(films)
-    own = films.select(rows)
-    every = np.ones(len(own), dtype=np.bool_)
-    half, apart = own.label("Pneumonia") > 0, own.splits == "val"
+    own = films.select(nih_train(films))
+    said = tuple(answers.labels for answers in both)
     for label in (*FINDINGS, *READ_OUTS):
-        yield _auroc_line(label, own, every, both)
-        if label not in (*READ_OUTS, "Pneumonia"):
-            yield _auroc_line(label, own, half, both, ", pneumonia half")
-        yield _auroc_line(label, own, apart, both, ", held apart")
-    yield _age_line(own, both)
+        yield from _label_and_half(label, own, said, "")
+        yield _auroc_line(label, own, own.splits == "val", said, ", held apart")
+    yield _age_line(own, said, "")
 
 
-def _auroc_line(
-    label: str, films: Cohort, asked: Rows, both: tuple[Answers, ...], among: str = ""
-) -> Line:
+def final_lines(films: Cohort, both: tuple[Answers, ...]) -> Iterator[Line]:
+    """The same on NIH ``val``, and pneumonia within each view."""
+    own, where = films.select(nih_val(films)), ", NIH val"
+    said = tuple(answers.final for answers in both)
+    for label in (*FINDINGS, *READ_OUTS):
+        yield from _label_and_half(label, own, said, where)
+    ap = own.label("view_ap") > 0
+    for view, asked in (("AP", ap), ("PA", ~ap)):
+        yield _auroc_line("Pneumonia", own, asked, said, f"{where}, {view} films")
+    yield _age_line(own, said, where)
+
+
+def _label_and_half(label: str, films: Cohort, said: Said, where: str) -> Iterator[Line]:
+    yield _auroc_line(label, films, np.ones(len(films), dtype=np.bool_), said, where)
+    if label not in (*READ_OUTS, "Pneumonia"):
+        half = films.label("Pneumonia") > 0
+        yield _auroc_line(label, films, half, said, f"{where}, pneumonia half")
+
+
+def _auroc_line(label: str, films: Cohort, asked: Rows, said: Said, where: str) -> Line:
     truth = films.label(label)[asked] > 0
 
-    def score(answers: Answers, weights: Values) -> Values:
-        return weighted_auroc(truth, answers.labels[label][asked], weights)
+    def score(logits: Mapping[str, Values], weights: Values) -> Values:
+        return weighted_auroc(truth, logits[label][asked], weights)
 
     chosen = Films(patients=films.patients[asked], strata=truth)
-    return compared(f"{label}{among}, AUROC", chosen, score, both)
+    return compared(f"{label}{where}, AUROC", chosen, score, said)
 
 
-def _age_line(films: Cohort, both: tuple[Answers, ...]) -> Line:
+def _age_line(films: Cohort, said: Said, where: str) -> Line:
     truth = films.label(AGE)
 
-    def score(answers: Answers, weights: Values) -> Values:
-        misses = np.abs(answers.labels[AGE] - truth)
+    def score(years: Mapping[str, Values], weights: Values) -> Values:
+        misses = np.abs(years[AGE] - truth)
         return np.asarray(weights @ misses / weights.sum(axis=1))
 
     chosen = Films(patients=films.patients, strata=np.zeros(len(films), np.bool_))
-    return compared("age, mean absolute error in years", chosen, score, both)
+    return compared(f"age{where}, mean absolute error in years", chosen, score, said)
 
 
 def marker_lines(

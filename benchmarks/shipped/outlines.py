@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,25 +25,16 @@ FITTING = FittingRecipe(steps=400)
 FOLDS = 3
 
 
-def dice_of(run: RunDirectory, films: tuple[OutlinedFilm, ...], path: Path) -> NDArray[np.float64]:
+def dice_of(run: RunDirectory, films: tuple[OutlinedFilm, ...]) -> NDArray[np.float64]:
     """Dice of every film by a small decoder that has seen no film of its patient.
 
     Args:
         run: Of the frozen encoder.
         films: With outlines.
-        path: File of the result, read where it is there.
 
     Returns:
         float64 ``[N, 3]``, in the order of ``STRUCTURES``.
     """
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, _measured(run, films))
-    found: NDArray[np.float64] = np.load(path, allow_pickle=False)
-    return found
-
-
-def _measured(run: RunDirectory, films: tuple[OutlinedFilm, ...]) -> NDArray[np.float64]:
     shape = run.load_config()
     config = AnatomyConfig(embed_dim=shape.embed_dim, grid=shape.grid)
     cache = cache_tokens(run.load_encoder(), views(films, (), VIEWS, 0), config)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from pacx_training.tasks import HeadsRecipe
 
 Values = NDArray[np.float64]
 Embeddings = NDArray[np.float32]
+_Number = TypeVar("_Number", bound=np.generic)
 
 FINDINGS = ("Pneumonia", "Infiltration", "Atelectasis", "Edema", "Effusion")
 READ_OUTS = ("view_ap", "sex_male")
@@ -39,12 +41,14 @@ class Answers:
     Attributes:
         labels: For each label its out-of-fold logits (of the age, years) for all films of NIH
             ``train``, float64 ``[N]``.
+        final: The same for NIH ``val``, by probes of all of NIH ``train``.
         values: Regressed markers of the films asked about, ``[M, markers]``.
         high: Logits that a marker is high, all labels, ``[M, markers]``.
         high_few: The same with one label in a hundred, ``[subsets, M, markers]``.
     """
 
     labels: dict[str, Values]
+    final: dict[str, Values]
     values: Values
     high: Values
     high_few: Values
@@ -53,10 +57,15 @@ class Answers:
 def embeddings_of(run: RunDirectory, films: Cohort, cache: Path) -> Embeddings:
     """Embed films with a run's encoder, or read what was embedded before; ``[N, D]``."""
     path = cache / f"{digest_of(run, films.paths)}.npy"
+    return kept(path, lambda: embed_films(run.load_encoder(), films.paths))
+
+
+def kept(path: Path, measure: Callable[[], NDArray[_Number]]) -> NDArray[_Number]:
+    """What took long to measure, from its file where it was measured before."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, embed_films(run.load_encoder(), films.paths))
-    found: Embeddings = np.load(path, allow_pickle=False)
+        np.save(path, measure())
+    found: NDArray[_Number] = np.load(path, allow_pickle=False)
     return found
 
 
@@ -79,8 +88,10 @@ def answers(
         asked: Films that the probes of markers answer for, bool ``[N]``, none of ``train``.
     """
     seen = films.splits == "train"
+    labels, final = _labels(embeddings, films)
     return Answers(
-        labels=_labels(embeddings, films),
+        labels=labels,
+        final=final,
         values=predictions(embeddings, markers.learned, embeddings[asked], np.flatnonzero(seen)),
         high=_high(embeddings[seen], markers.high[seen], embeddings[asked], FOLDS),
         high_few=_few(embeddings[seen], markers.high[seen], embeddings[asked]),
@@ -92,21 +103,30 @@ def nih_train(films: Cohort) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(films.label(AGE)) & (films.splits != "test"))
 
 
-def _labels(embeddings: Embeddings, films: Cohort) -> dict[str, Values]:
+def nih_val(films: Cohort) -> NDArray[np.bool_]:
+    """Films of NIH ``val``, bool ``[N]``; they choose nothing."""
+    return np.asarray(films.splits == "test")
+
+
+def _labels(embeddings: Embeddings, films: Cohort) -> tuple[dict[str, Values], dict[str, Values]]:
     rows = nih_train(films)
-    inputs, patients = embeddings[rows], films.patients[rows]
+    inputs, patients, last = embeddings[rows], films.patients[rows], embeddings[nih_val(films)]
     recipe = HeadsRecipe(findings=FINDINGS, folds=FOLDS)
-    found = {
-        label: fit_probe(inputs, films.label(label)[rows] > 0, patients, recipe).held_out
+    probes = {
+        label: fit_probe(inputs, films.label(label)[rows] > 0, patients, recipe)
         for label in (*FINDINGS, *READ_OUTS)
     }
-    return found | {AGE: _ages(inputs, films.label(AGE)[rows], patients)}
+    ages = films.label(AGE)[rows].astype(np.float64)
+    held_out = {label: probe.held_out for label, probe in probes.items()}
+    final = {label: last @ probe.weight + probe.bias for label, probe in probes.items()}
+    years = predictions(inputs, ages, last, np.arange(len(inputs)))
+    return held_out | {AGE: _ages(inputs, ages, patients)}, final | {AGE: years}
 
 
-def _ages(inputs: Embeddings, ages: NDArray[np.float32], patients: NDArray[np.str_]) -> Values:
+def _ages(inputs: Embeddings, ages: Values, patients: NDArray[np.str_]) -> Values:
     predicted = np.empty(len(ages))
     for fitted, held in GroupKFold(FOLDS).split(inputs, groups=patients):
-        predicted[held] = predictions(inputs, ages.astype(np.float64), inputs[held], fitted)
+        predicted[held] = predictions(inputs, ages, inputs[held], fitted)
     return predicted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from benchmarks.shipped.comparison import (
     Films,
     Line,
+    final_lines,
     interval,
     label_lines,
     marker_lines,
@@ -20,7 +22,15 @@ from benchmarks.shipped.comparison import (
 from benchmarks.shipped.focus import heart_focus, masks_of
 from benchmarks.shipped.markers import Markers, read_markers
 from benchmarks.shipped.outlines import dice_of
-from benchmarks.shipped.probes import AGE, Embeddings, answers, digest_of, embeddings_of
+from benchmarks.shipped.probes import (
+    AGE,
+    Embeddings,
+    answers,
+    digest_of,
+    embeddings_of,
+    kept,
+    nih_val,
+)
 from pacx.masks import STRUCTURES
 from pacx.model import load
 from pacx_training.cohorts.manifest import Cohort, read_manifest
@@ -91,7 +101,8 @@ def _probed(
     yield from marker_lines(films, markers, asked, apart, said, "held apart")
     yield from marker_lines(films, markers, asked, apart & nih, said, "held apart of NIH")
     if final:
-        yield from marker_lines(films, markers, asked, films.splits == "test", said, "NIH val")
+        yield from final_lines(films, said)
+        yield from marker_lines(films, markers, asked, nih_val(films), said, "NIH val")
 
 
 def _focused(
@@ -108,8 +119,12 @@ def _focused(
         hearts = masks_of(model, films, asked)
         seen = [i for i, masks in enumerate(hearts) if masks[0].any()]
         asked, hearts = [asked[i] for i in seen], [hearts[i] for i in seen]
+        paths = [films.paths[row] for row in asked]
         lifts = [
-            heart_focus(run, embeddings, films, markers, asked, hearts)
+            kept(
+                study.cache / f"focus-{digest_of(run, paths)}.npy",
+                partial(heart_focus, run, embeddings, films, markers, asked, hearts),
+            )
             for run, embeddings in zip(study.runs, both, strict=True)
         ]
         where = {"val": "held apart of NIH", "test": "NIH val"}[split]
@@ -122,7 +137,7 @@ def _outlined(study: Study) -> Iterator[Line]:
     films = read_outlines(outlines, study.data / "radiographs" / "nih")
     patients = np.array([film.patient for film in films])
     before, after = (
-        dice_of(run, films, study.cache / f"dice-{digest_of(run, [outlines])}.npy")
+        kept(study.cache / f"dice-{digest_of(run, [outlines])}.npy", partial(dice_of, run, films))
         for run in study.runs
     )
     for channel, name in enumerate(STRUCTURES):

@@ -11,6 +11,7 @@ from pacx_training.atomic import write_atomically
 from pacx_training.cohorts.catalogue import read_cohort, source_of
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.embeddings import embed_films
+from pacx_training.heads import FindingReport
 from pacx_training.multitask import Report, train_heads
 from pacx_training.novelty import fit_novelty, load_novelty, save_novelty
 from pacx_training.provenance import extended
@@ -26,6 +27,7 @@ _NIH_LIMITATIONS = (
     "View (AP or PA) is confounded with the labels.",
     "Trained on adults; not for children.",
 )
+_READ_OUTS = "No head answers what embeddings tell of left-out patients besides:"
 
 
 def train_findings(
@@ -75,7 +77,8 @@ def train_findings(
     run.save_environment()
     used = source_of(cohort.split("train"), terms, "heads: weights, temperatures and thresholds")
     step = f"pacx train heads --recipe {Path(recipe_name).name}"
-    story = extended(source.load_provenance(), step, (used,), _limitations(cohort))
+    limits = (*_limitations(cohort, recipe, reports), *terms.limitations)
+    story = extended(source.load_provenance(), step, (used,), limits)
     run.save_provenance(story)
     _save_recipe(source, run, recipe)
     content = _REPORTS.dump_json(reports, indent=2)
@@ -98,8 +101,17 @@ def _kept(source: RunDirectory, recipe: HeadsRecipe) -> list[TrainedHead]:
     return kept
 
 
-def _limitations(cohort: Cohort) -> tuple[str, ...]:
-    return _NIH_LIMITATIONS if cohort.name == "nih" else ()
+def _limitations(
+    cohort: Cohort, recipe: HeadsRecipe, reports: tuple[Report, ...]
+) -> tuple[str, ...]:
+    known = _NIH_LIMITATIONS if cohort.name == "nih" else ()
+    told = [
+        f"{report.label} (AUROC {report.held_out.value:.3f})"
+        for report in reports
+        if report.label in recipe.read_outs and isinstance(report, FindingReport)
+        if report.held_out is not None
+    ]
+    return (*known, f"{_READ_OUTS} {', '.join(told)}.") if told else known
 
 
 def _save_recipe(source: RunDirectory, run: RunDirectory, recipe: HeadsRecipe) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pacx.errors import CohortError
 from pacx.manifest import Source
@@ -22,6 +22,7 @@ class Terms(BaseModel):
     licence: str = "not stated"
     citation: str = "not stated"
     simulated: bool = False
+    limitations: tuple[str, ...] = Field((), description="Of what is learnt from it.")
 
 
 def read_cohort(

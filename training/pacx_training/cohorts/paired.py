@@ -85,7 +85,7 @@ class PairedCohort:
             use=use,
             films=len(train),
             patients=len(np.unique(train.patients)),
-            **terms.model_dump(),
+            **terms.model_dump(exclude={"limitations"}),
         )
 
 

@@ -1,0 +1,147 @@
+"""The model that ships: its tables fit its recipe, and its measures are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmarks.shipped.__main__ import app
+from benchmarks.shipped.comparison import Films, compared, final_lines, label_lines
+from benchmarks.shipped.markers import MARKERS
+from benchmarks.shipped.probes import AGE, FINDINGS, READ_OUTS, Answers, nih_train, nih_val
+from pacx_training.cohorts.catalogue import Terms, read_cohort
+from pacx_training.cohorts.manifest import Cohort, read_manifest
+from pacx_training.cohorts.phantom import phantom_radiograph
+from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
+from pacx_training.intervals import weighted_auroc
+from pacx_training.recipes import read_section
+from pacx_training.runs import RunDirectory
+from pacx_training.tasks import HeadsRecipe
+from tests.tiny_bundle import write_run
+
+RECIPE = Path("benchmarks/shipped/recipe.yaml")
+SPLITS = ("train",) * 8 + ("val",) * 2 + ("test",) * 2
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The markers of twelve phantoms, ten of NIH as their age says."""
+    folder = tmp_path_factory.mktemp("shipped")
+    rows = [f"path,patient,split,Edema,{AGE}"]
+    for number, split in enumerate(SPLITS):
+        pixels = phantom_radiograph(number, (32, 32)).pixels
+        Image.fromarray((pixels * 255).astype(np.uint8)).save(folder / f"{number}.png")
+        age = "" if number < 2 else 60
+        rows.append(f"{folder / f'{number}.png'},p{number},{split},{number % 2},{age}")
+    (folder / "films.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    terms = Terms(name="Phantoms", licence="CC0", citation="none")
+    (folder / "films.json").write_text(terms.model_dump_json(), "utf-8")
+    plan = GivenPlan(films=terms, size=32)
+    list(write_cohort_given(read_manifest(folder / "films.csv"), plan, folder / "cohort"))
+    options = ["--films", folder / "films.csv", "--cohort", folder / "cohort"]
+    run = CliRunner().invoke(app, ["markers", *map(str, options), "-o", str(folder / "m.csv")])
+    assert run.exit_code == 0, run.output
+    return folder / "m.csv"
+
+
+def test_every_target_of_the_recipe_is_a_column_of_the_markers(table: Path) -> None:
+    cohort, terms = read_cohort(table)
+    recipe = read_section(str(RECIPE), "heads", HeadsRecipe)
+    for task in recipe.all_tasks:
+        assert (task.group, task.simulated) == ("physiology", True)
+        for target in task.targets:
+            assert np.isfinite(target.values(cohort)).all()
+    assert recipe.confounded_with is not None
+    assert cohort.label(recipe.confounded_with).tolist() == [0, 0] + [1] * 10
+    assert terms.simulated
+    assert "outer 25% of 8 films" in terms.limitations[0]
+
+
+def test_the_outer_quarter_lies_on_the_bad_side(table: Path) -> None:
+    found = pd.read_csv(table)
+    for marker in MARKERS:
+        values, outer = found[marker.name], found[f"{marker.name} outer quarter"] > 0
+        train = outer & (found["split"] == "train")
+        assert train.sum() == 2
+        if marker.low:
+            assert values[outer].max() < values[~outer].min()
+        else:
+            assert values[outer].min() > values[~outer].max()
+
+
+def test_an_encoder_goes_a_share_of_the_way(tiny_run: RunDirectory, tmp_path: Path) -> None:
+    after = write_run(tmp_path / "after")
+    moved = after.load_encoder()
+    with torch.no_grad():
+        for parameter in moved.parameters():
+            parameter.add_(1.0)
+    after.save_encoder(moved)
+    options = ["--before", tiny_run.path, "--after", after.path, "--share", "0.25"]
+    command = ["interpolate", *map(str, options), "-o", str(tmp_path / "between")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    between = RunDirectory(tmp_path / "between")
+    found, start = between.load_encoder().state_dict(), tiny_run.load_encoder().state_dict()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, start[name] + 0.25, rtol=1e-5, atol=1e-5)
+    assert between.load_provenance().steps[-1].endswith("interpolate --share 0.25")
+    assert between.load_heads() == ()
+
+
+def test_both_encoders_are_measured_on_the_same_resamples() -> None:
+    generator = np.random.default_rng(0)
+    truth = np.arange(60) % 2 > 0
+    films = Films(patients=(np.arange(60) // 2).astype(np.str_), strata=truth)
+    noise = generator.standard_normal(60)
+
+    def score(logits: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return weighted_auroc(truth, logits, weights)
+
+    same = compared("same", films, score, (noise, 2 * noise))
+    assert (same.difference.low, same.difference.value, same.difference.high) == (0, 0, 0)
+    better = compared("better", films, score, (noise, noise + 9 * truth))
+    assert better.after.value == 1
+    assert better.difference.low > 0
+
+
+@pytest.fixture
+def nih() -> Cohort:
+    """Forty films with labels: of NIH ``train`` seen and held apart, and of NIH ``val``."""
+    names = (*FINDINGS, *READ_OUTS, AGE)
+    labels = np.random.default_rng(0).integers(0, 2, (40, len(names))).astype(np.float32)
+    labels[:, -1] = 50
+    labels[:4, -1] = np.nan
+    return Cohort(
+        name="films",
+        paths=tuple(Path(f"{row}.png") for row in range(40)),
+        patients=np.arange(40).astype(np.str_),
+        splits=np.repeat(["train", "val", "test"], [16, 10, 14]),
+        label_names=names,
+        labels=labels,
+        weights=np.ones(40),
+    )
+
+
+def test_what_chooses_never_sees_nih_val(nih: Cohort) -> None:
+    known, last = nih.select(nih_train(nih)), nih.select(nih_val(nih))
+    assert (len(known), len(last)) == (22, 14)
+    none = np.zeros((0, 0))
+    right = Answers(
+        labels={name: known.label(name).astype(np.float64) for name in nih.label_names},
+        final={name: -last.label(name).astype(np.float64) for name in nih.label_names},
+        values=none,
+        high=none,
+        high_few=none,
+    )
+    choosing = list(label_lines(nih, (right, right)))
+    final = list(final_lines(nih, (right, right)))
+    assert {line.before.value for line in choosing if "AUROC" in line.measure} == {1.0}
+    assert {line.before.value for line in final if "AUROC" in line.measure} == {0.0}
+    assert [line.films for line in final if "age" in line.measure] == [14]
+    assert sum(line.films for line in final if line.measure.endswith(" films, AUROC")) == 14
