@@ -148,7 +148,7 @@ PROBES = (
 )
 
 PROOFS = (
-    (6, "stalled body", "test_problems.py", "stalled"),
+    (6, "stalled body, slow head", "test_problems.py test_heads.py", "stalled or head"),
     (7, "client leaves", "test_connection.py", "test_"),
     (38, "keys, tokens, scopes", "test_security.py", "lets_in or anything_else or scopes or token"),
     (40, "queue full, quota", "test_load.py test_security.py", "full_server or quota"),

@@ -18,6 +18,7 @@ from pacx.bundle import open_bundle, resolve
 from pacx.errors import PacxError, SettingsError
 from pacx_server import logs
 from pacx_server.app import create_app
+from pacx_server.heads import bounded_heads
 from pacx_server.service import Service
 from pacx_server.settings import Settings
 
@@ -67,6 +68,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=bounded_heads(settings.header_timeout_s, self._service.telemetry.refuse),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(256_000_000, ge=1, description="Largest multi-file body.")
     max_files: int = Field(64, ge=1, description="Files of one request.")
     max_pixels: int = Field(64_000_000, ge=1, description="Rows times columns of one picture.")
+    header_timeout_s: float = Field(10, gt=0, description="From first byte to end of a head.")
     body_timeout_s: float = Field(30, gt=0, description="From request line to end of body.")
     refuse_lateral: bool = Field(False, description="Answer lateral views with 422.")
 

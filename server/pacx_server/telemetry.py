@@ -10,6 +10,7 @@ from collections.abc import Callable
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from pacx.errors import PacxError
 from pacx_server.schemas import ModelIdentity
 
 __all__ = ["CONTENT_TYPE", "Telemetry"]
@@ -54,6 +55,10 @@ class Telemetry:
     def watch(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Add a gauge whose value is read when it is asked for."""
         Gauge(name, documentation, registry=self.registry).set_function(read)
+
+    def refuse(self, error: PacxError) -> None:
+        """Count a request that never came to a route."""
+        self.requests.labels("none", error.code).inc()
 
     def observe_batch(self, size: int, inference_s: float) -> None:
         """Count one batch that the engine has run."""

@@ -15,6 +15,7 @@
     │   ├── PixelDataCorrupt            400 pixel_data_corrupt
     │   ├── TooLarge                    413 too_large
     │   │   └── InflatedTooLarge        413 inflated_too_large
+    │   ├── HeadTooLarge                431 head_too_large
     │   ├── UnsupportedMediaType        415 unsupported_media_type
     │   ├── UnsupportedTransferSyntax   415 unsupported_transfer_syntax
     │   └── UnusableImage               422 unusable_image
@@ -46,6 +47,7 @@
     │   ├── Unauthenticated             401 unauthenticated
     │   ├── Forbidden                   403 forbidden
     │   ├── BodyTimeout                 408 body_timeout
+    │   ├── HeaderTimeout               408 header_timeout
     │   ├── ReloadRefused               409 reload_refused
     │   ├── NoReport                    409 no_report
     │   ├── QuotaExceeded               429 quota_exceeded
@@ -66,6 +68,7 @@ from pacx.errors.base import (
 from pacx.errors.inputs import (
     EmptyBody,
     ForProcessing,
+    HeadTooLarge,
     InflatedTooLarge,
     InputError,
     LateralView,
@@ -111,6 +114,7 @@ from pacx.errors.service import (
     BodyTimeout,
     DeadlineExceeded,
     Forbidden,
+    HeaderTimeout,
     InsufficientStorage,
     NoReport,
     NotReady,
@@ -137,6 +141,8 @@ __all__ = [
     "ExtraMissing",
     "ForProcessing",
     "Forbidden",
+    "HeadTooLarge",
+    "HeaderTimeout",
     "InflatedTooLarge",
     "InputError",
     "InsufficientStorage",

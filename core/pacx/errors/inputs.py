@@ -84,6 +84,14 @@ class TooLarge(InputError):
     title = "Too large"
 
 
+class HeadTooLarge(InputError):
+    """Request line and headers are longer than any client needs."""
+
+    code = "head_too_large"
+    status = 431
+    title = "The request's head is too large"
+
+
 class InflatedTooLarge(TooLarge):
     """A compressed data set inflates beyond the limit."""
 

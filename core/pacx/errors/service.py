@@ -48,6 +48,14 @@ class BodyTimeout(ServiceError):
     title = "The request's body came too slowly"
 
 
+class HeaderTimeout(ServiceError):
+    """The request's head came too slowly."""
+
+    code = "header_timeout"
+    status = 408
+    title = "The request's head came too slowly"
+
+
 class ReloadRefused(ServiceError):
     """The new version of a model cannot be served; the one before goes on."""
 

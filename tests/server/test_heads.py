@@ -1,0 +1,136 @@
+"""Heads of requests: slow, endless and broken ones are refused, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.live_server import LiveServer, running
+from tests.server.test_decoding import large_png
+from tests.server.test_problems import read_answer
+
+TIMEOUT_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    settings = {"PACX_BUNDLES": str(tiny), "PACX_HEADER_TIMEOUT_S": str(TIMEOUT_S)}
+    with running(tmp_path_factory.mktemp("heads"), settings) as process:
+        yield process
+
+
+@contextmanager
+def connected(server: LiveServer) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        yield connection
+
+
+def check(answer: bytes, status: int, code: str) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert f"x-request-id: {problem['request_id']}".encode() in head
+
+
+def test_half_a_head(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n")
+        check(read_answer(connection), 408, "header_timeout")
+    text = httpx.get(f"{server.url}/metrics").text
+    assert 'pacx_requests_total{outcome="header_timeout",route="none"}' in text
+
+
+def test_a_head_that_trickles(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nx: ")
+        connection.setblocking(False)
+        deadline = time.monotonic() + 60
+        while True:
+            assert time.monotonic() < deadline
+            time.sleep(TIMEOUT_S / 10)
+            try:
+                answer = connection.recv(65536)
+                break
+            except BlockingIOError:
+                connection.send(b"y")
+    check(answer, 408, "header_timeout")
+
+
+def test_a_connection_without_a_byte_is_closed_without_a_word(server: LiveServer) -> None:
+    with connected(server) as connection:
+        assert read_answer(connection) == b""
+
+
+@pytest.mark.parametrize("more", [b"GET /livez HTTP/1.1\r\n", b"\r\n"])
+def test_a_further_request_of_a_connection_has_no_more_time(
+    server: LiveServer, more: bytes
+) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        while b'"alive"}' not in connection.recv(65536):
+            pass
+        connection.sendall(more)
+        check(read_answer(connection), 408, "header_timeout")
+
+
+def test_an_idle_connection_may_be_used_again_later(server: LiveServer) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(2):
+            answer = client.get("/livez")
+            time.sleep(2 * TIMEOUT_S)
+        (connection,) = client._transport._pool.connections  # type: ignore[attr-defined]
+        assert connection._connection._request_count == 2
+    assert answer.is_success
+
+
+def test_a_head_that_comes_before_its_turn_does_no_harm(server: LiveServer) -> None:
+    film = large_png()
+    head = (
+        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+        f"content-length: {len(film)}\r\n\r\n"
+    )
+    with connected(server) as connection:
+        connection.sendall(head.encode() + film + b"GET /livez HTTP/1.1\r\n")
+        answers = read_answer(connection)
+    first, _, second = answers.rpartition(b"HTTP/1.1 408")
+    assert first.startswith(b"HTTP/1.1 ")
+    assert b'"timing_ms"' in first or b'"code"' in first
+    assert b"header_timeout" in second
+
+
+def test_a_body_has_its_own_time(server: LiveServer, phantom_dicom: bytes) -> None:
+    head = (
+        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/dicom\r\n"
+        f"connection: close\r\ncontent-length: {len(phantom_dicom)}\r\n\r\n"
+    )
+    with connected(server) as connection:
+        connection.sendall(head.encode())
+        time.sleep(2 * TIMEOUT_S)
+        connection.sendall(phantom_dicom)
+        assert read_answer(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_without_end(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+        line = b"x-header: " + b"y" * 8180 + b"\r\n"
+        for _ in range(8):
+            connection.sendall(line)
+        check(read_answer(connection), 431, "head_too_large")
+
+
+def test_what_is_no_http(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00 DOE^JANE\r\n\r\n")
+        answer = read_answer(connection)
+    check(answer, 400, "malformed_request")
+    assert b"JANE" not in answer
