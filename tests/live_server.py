@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,11 @@ class LiveServer:
 
 @contextmanager
 def running(
-    folder: Path, environment: Mapping[str, str], *, wait: bool = True
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    wait: bool = True,
+    program: Sequence[str] = ("-m", "pacx"),
 ) -> Iterator[LiveServer]:
     """Start ``pacx serve``, and stop it in the end.
 
@@ -57,13 +61,14 @@ def running(
         folder: For its log; also its working directory.
         environment: Settings, on top of the caller's environment without what configures servers.
         wait: Until it is ready.
+        program: What Python runs; :func:`lacking` gives others.
     """
     port = free_port()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
     log = folder / "server.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pacx", "serve"],
+            [sys.executable, *program, "serve"],
             env=inherited | {"PACX_PORT": str(port)} | dict(environment),
             stdout=sink,
             stderr=sink,
@@ -76,6 +81,11 @@ def running(
         yield server
     finally:
         stop(process)
+
+
+def lacking(module: str) -> tuple[str, str]:
+    """The program ``pacx`` where a module is not installed."""
+    return "-c", f"import sys; sys.modules[{module!r}] = None; from pacx.cli import main; main()"
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

@@ -118,15 +118,54 @@ def _table(embeddings: NDArray[np.float32], description: str) -> EmbeddingTable:
     return EmbeddingTable(embeddings, tuple(facts["sources"]), Origin(**facts["origin"]))
 
 
+def arrow_stream(
+    embeddings: NDArray[np.float32], warnings: Sequence[Sequence[str]], origin: Origin
+) -> bytes:
+    """Write embeddings as a stream of Arrow's IPC format, with their origin in its metadata.
+
+    Its columns are ``index`` (int32), ``embedding`` (lists of fixed size) and ``warnings``.
+
+    Args:
+        embeddings: float32 ``[N, D]``, or ``[N, T, D]`` where there are several of each picture.
+        warnings: Codes of the warnings of each of the ``N`` pictures.
+        origin: What made them.
+
+    Raises:
+        ExtraMissing: pyarrow is not installed.
+    """
+    arrow, _ = _arrow()
+    columns = {
+        "index": arrow.array(range(len(embeddings)), type=arrow.int32()),
+        "embedding": _lists(embeddings),
+        "warnings": arrow.array(warnings, type=arrow.list_(arrow.string())),
+    }
+    table = arrow.table(columns).replace_schema_metadata(_metadata(origin))
+    sink = arrow.BufferOutputStream()
+    with arrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _lists(embeddings: NDArray[np.float32]) -> Any:  # noqa: ANN401 - pyarrow has no types
+    arrow, _ = _arrow()
+    column = arrow.array(embeddings.reshape(-1))
+    for length in reversed(embeddings.shape[1:]):
+        column = arrow.FixedSizeListArray.from_arrays(column, length)
+    return column
+
+
+def _metadata(origin: Origin) -> dict[bytes, bytes]:
+    return {METADATA_KEY: json.dumps(asdict(origin)).encode()}
+
+
 def _write_parquet(table: EmbeddingTable, path: Path) -> None:
     arrow, parquet = _arrow()
-    flat = arrow.array(table.embeddings.reshape(-1))
     columns = {
         "source": arrow.array(table.sources, type=arrow.string()),
-        "embedding": arrow.FixedSizeListArray.from_arrays(flat, table.embeddings.shape[1]),
+        "embedding": _lists(table.embeddings),
     }
-    schema = {METADATA_KEY: json.dumps(asdict(table.origin)).encode()}
-    parquet.write_table(arrow.table(columns).replace_schema_metadata(schema), path)
+    metadata = _metadata(table.origin)
+    parquet.write_table(arrow.table(columns).replace_schema_metadata(metadata), path)
 
 
 def _read_parquet(path: Path) -> EmbeddingTable:
@@ -149,5 +188,5 @@ def _arrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise ExtraMissing('Parquet needs pyarrow: pip install "pacx[cpu]".') from error
+        raise ExtraMissing('Parquet and Arrow need pyarrow: pip install "pacx[cpu]".') from error
     return pyarrow, pyarrow.parquet

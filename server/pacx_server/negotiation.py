@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pacx.errors import NotAcceptable
+
 
 def preferred(accept: str | None, offers: Sequence[str]) -> str:
-    """Choose the offer that the ``accept`` header likes best; the first where it likes none.
+    """Choose the offer that the ``accept`` header likes best.
 
     Args:
-        accept: The header's value, None where there is none.
+        accept: The header's value, None where there is none; then every offer is as welcome.
         offers: Media types, our own favourite first.
+
+    Raises:
+        NotAcceptable: The header likes none of them.
     """
     ranges = [_parse(part) for part in (accept or "").split(",") if part.strip()]
-    weighed = [(_weight(offer, ranges), -place) for place, offer in enumerate(offers)]
-    return offers[-max(weighed)[1]]
+    if not ranges:
+        return offers[0]
+    weight, place = max((_weight(offer, ranges), -place) for place, offer in enumerate(offers))
+    if not weight:
+        raise NotAcceptable(f"This address offers {', '.join(offers)}.")
+    return offers[-place]
 
 
 def _parse(part: str) -> tuple[str, float]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import httpx
 import numpy as np
+import pyarrow.ipc
 import pytest
 
 from pacx.preprocessing import prepare
 from pacx.reading import read
 from pacx_client import PacxClient
-from tests.live_server import LiveServer
+from tests.live_server import LiveServer, lacking, running
 from tests.server.test_problems import check
 from tests.server.tiny_bundle import GRID, SPEC, WIDTH, expected
 
 NPY = {"accept": "application/x-npy"}
+ARROW = {"accept": "application/vnd.apache.arrow.stream"}
 
 
 def test_real_client_embeds_many(tiny_server: LiveServer, phantom_dicom: bytes) -> None:
@@ -46,15 +50,59 @@ def test_arrays_hold_what_the_model_computes(
     assert answer.headers["x-model-sha256"] == model["sha256"]
 
 
+@pytest.mark.parametrize("pooling", ["cls", "tokens"])
+def test_an_arrow_stream_says_the_same_and_where_it_comes_from(
+    http: httpx.Client, phantom_dicom: bytes, pooling: str
+) -> None:
+    files = [("file", phantom_dicom)] * 2
+    path = f"/embeddings?pooling={pooling}"
+    answer = http.post(path, files=files, headers=ARROW)
+    assert answer.headers["content-type"] == ARROW["accept"]
+    with pyarrow.ipc.open_stream(answer.content) as stream:
+        table = stream.read_all()
+    plain = np.load(io.BytesIO(http.post(path, files=files, headers=NPY).content))
+    np.testing.assert_array_equal(np.array(table["embedding"].to_pylist(), np.float32), plain)
+    assert table["index"].to_pylist() == [0, 1]
+    told = http.post(path, files=files).json()["embeddings"]
+    assert table["warnings"].to_pylist() == [
+        [warning["code"] for warning in item["warnings"]] for item in told
+    ]
+    origin = json.loads(table.schema.metadata[b"pacx"])
+    assert origin["sha256"] == answer.headers["x-model-sha256"]
+
+
+@pytest.mark.parametrize("path", ["/embeddings", "/explanations"])
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "image/webp, text/*"])
+def test_what_nobody_offers_is_refused_with_what_is_offered(
+    http: httpx.Client, phantom_dicom: bytes, path: str, accept: str
+) -> None:
+    answer = http.post(path, files={"file": phantom_dicom}, headers={"accept": accept})
+    assert "application/x-npy" in str(check(answer, 406, "not_acceptable")["detail"])
+
+
+def test_without_pyarrow_arrow_is_not_offered(
+    tiny: Path, tmp_path: Path, phantom_dicom: bytes
+) -> None:
+    settings = {"PACX_BUNDLES": str(tiny)}
+    with running(tmp_path, settings, program=lacking("pyarrow")) as server:
+        url, files = f"{server.url}/embeddings", {"file": phantom_dicom}
+        refusal = httpx.post(url, files=files, headers=ARROW)
+        assert "arrow" not in str(check(refusal, 406, "not_acceptable")["detail"])
+        assert httpx.post(url, files=files, headers=NPY).is_success
+
+
 def test_json_tokens_are_nested(http: httpx.Client, phantom_dicom: bytes) -> None:
     answer = http.post("/embeddings?pooling=tokens", files={"file": phantom_dicom}).json()
     assert np.shape(answer["embeddings"][0]["embedding"]) == (GRID * GRID, WIDTH)
     assert answer["dimension"] == WIDTH
 
 
-def test_an_array_has_no_room_for_a_bad_file(http: httpx.Client, phantom_dicom: bytes) -> None:
+@pytest.mark.parametrize("headers", [NPY, ARROW])
+def test_an_array_has_no_room_for_a_bad_file(
+    http: httpx.Client, phantom_dicom: bytes, headers: dict[str, str]
+) -> None:
     files = [("file", phantom_dicom), ("file", b"text")]
-    answer = http.post("/embeddings", files=files, headers=NPY)
+    answer = http.post("/embeddings", files=files, headers=headers)
     assert "File 1" in str(check(answer, 422, "unusable_image")["detail"])
 
 

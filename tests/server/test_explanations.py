@@ -7,12 +7,9 @@ import io
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from pacx_client import PacxClient
-from pacx_server.negotiation import preferred
 from tests.live_server import LiveServer
 from tests.phantom_dicom import dicom_bytes
 from tests.server.tiny_bundle import GRID
@@ -84,30 +81,3 @@ def test_all_forms_of_one_map_agree(
     )
     loaded = np.load(io.BytesIO(array.content), allow_pickle=False)
     np.testing.assert_allclose(loaded, answer.grid, atol=1e-6)
-
-
-OFFERS = ("application/json", "image/png", "application/x-npy")
-
-
-@pytest.mark.parametrize(
-    ("accept", "wanted"),
-    [
-        (None, OFFERS[0]),
-        ("*/*", OFFERS[0]),
-        ("image/*", OFFERS[1]),
-        ("text/html", OFFERS[0]),
-        ("application/json;q=0.5, image/png", OFFERS[1]),
-        ("application/x-npy;q=0.9, */*;q=0.8", OFFERS[2]),
-        ("application/json;q=0, */*", OFFERS[1]),
-        ("IMAGE/PNG", OFFERS[1]),
-        (";;q=x,,", OFFERS[0]),
-    ],
-)
-def test_negotiation(accept: str | None, wanted: str) -> None:
-    assert preferred(accept, OFFERS) == wanted
-
-
-@settings(max_examples=50)
-@given(st.text(max_size=40))
-def test_negotiation_survives_anything(accept: str) -> None:
-    assert preferred(accept, OFFERS) in OFFERS

@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from pacx.errors import SettingsError
 from pacx_server.tracing import open_tracing
-from tests.live_server import CONFIGURING, LiveServer, free_port, running, stop
+from tests.live_server import CONFIGURING, LiveServer, free_port, lacking, running, stop
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 
 PARENT = "00f067aa0ba902b7"
@@ -185,9 +185,8 @@ def test_a_collector_that_is_not_there_keeps_nobody_waiting(
 
 def test_without_opentelemetry_the_server_says_what_to_install(tiny: Path, tmp_path: Path) -> None:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
-    code = "import sys; sys.modules['opentelemetry.sdk'] = None; from pacx.cli import main; main()"
     ended = subprocess.run(
-        [sys.executable, "-c", code, "serve", "--port", "0"],
+        [sys.executable, *lacking("opentelemetry.sdk"), "serve", "--port", "0"],
         env=inherited | {"PACX_BUNDLES": str(tiny), "OTEL_TRACES_EXPORTER": "otlp"},
         cwd=tmp_path,
         capture_output=True,

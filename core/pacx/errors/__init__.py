@@ -13,6 +13,7 @@
     │   ├── TooDeep                     400 too_deep
     │   ├── TooComplex                  400 too_complex
     │   ├── PixelDataCorrupt            400 pixel_data_corrupt
+    │   ├── NotAcceptable               406 not_acceptable
     │   ├── TooLarge                    413 too_large
     │   │   └── InflatedTooLarge        413 inflated_too_large
     │   ├── HeadTooLarge                431 head_too_large
@@ -78,6 +79,7 @@ from pacx.errors.inputs import (
     MultiFrame,
     NoContrast,
     NoPixelData,
+    NotAcceptable,
     NotAChestRadiograph,
     NotAnImage,
     PixelDataCorrupt,
@@ -156,6 +158,7 @@ __all__ = [
     "NoReport",
     "NonFiniteOutput",
     "NotAChestRadiograph",
+    "NotAcceptable",
     "NotAnImage",
     "NotReady",
     "PacxError",

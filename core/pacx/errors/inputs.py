@@ -76,6 +76,14 @@ class PixelDataCorrupt(InputError):
     title = "The pixel data is corrupt"
 
 
+class NotAcceptable(InputError):
+    """None of the media types that the caller accepts is offered."""
+
+    code = "not_acceptable"
+    status = 406
+    title = "Not acceptable"
+
+
 class TooLarge(InputError):
     """A limit on bytes or pixels is exceeded."""
 

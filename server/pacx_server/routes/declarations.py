@@ -16,6 +16,7 @@ _REASONS = {
     403: "The key or token lacks the scope.",
     404: "No such model.",
     405: "The address takes other methods.",
+    406: "None of the media types that the caller accepts is offered.",
     408: "The body came too slowly.",
     409: "Not as things stand: a refused new version, or a report that is not there.",
     413: "Over a limit on bytes or pixels.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 from typing import Annotated
 
 import anyio.to_thread
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pacx.embeddings import Origin
+from pacx.embeddings import Origin, arrow_stream
 from pacx.errors import InputError
 from pacx.model import Outputs
 from pacx_server.callers import ModelName, PredictCaller, TheService
@@ -27,14 +28,16 @@ router = APIRouter(tags=["radiographs"])
 
 JSON_TYPE = "application/json"
 NPY_TYPE = "application/x-npy"
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+OFFERS = (JSON_TYPE, NPY_TYPE, *([ARROW_TYPE] if find_spec("pyarrow") else []))
 
 
 @router.post(
     "/embeddings",
     response_model=EmbeddingsResponse,
     responses={
-        200: {"content": {NPY_TYPE: BINARY_CONTENT}},
-        **problems(*UPLOAD_STATUSES),
+        200: {"content": {NPY_TYPE: BINARY_CONTENT, ARROW_TYPE: BINARY_CONTENT}},
+        **problems(*UPLOAD_STATUSES, 406),
     },
     openapi_extra=upload_body(many=True),
 )
@@ -52,13 +55,14 @@ async def embed(
     """Embeddings of one or many radiographs: parts `file` of a form, or one file as the body.
 
     One file that cannot be used does not spoil the others: JSON carries its error at its index.
-    `application/x-npy` has no room for that and is refused with 422.
+    `application/x-npy` and `application/vnd.apache.arrow.stream` (where pyarrow is installed) have
+    no room for that and are refused with 422.
     """
-    kind = preferred(accept, (JSON_TYPE, NPY_TYPE))
+    kind = preferred(accept, OFFERS)
     async with receive_files(request, service, caller, model, service.many_files) as visit:
         outcomes = await visit.examine_all()
-        if kind == NPY_TYPE:
-            return await anyio.to_thread.run_sync(_npy, visit, outcomes, pooling)
+        if kind != JSON_TYPE:
+            return await anyio.to_thread.run_sync(_array, visit, outcomes, pooling, kind)
         body = await anyio.to_thread.run_sync(_json, visit, outcomes, pooling, space)
     return Response(body, media_type=JSON_TYPE)
 
@@ -109,11 +113,17 @@ def _timing(visit: Visit, outcomes: list[Outcome]) -> Timing:
     )
 
 
-def _npy(visit: Visit, outcomes: list[Outcome], pooling: Pooling) -> Response:
-    rows = [_pool(examination.outputs, pooling) for examination in all_usable(outcomes)]
-    buffer = io.BytesIO()
-    np.save(buffer, np.stack(rows), allow_pickle=False)
-    return Response(buffer.getvalue(), headers=origin_headers(visit), media_type=NPY_TYPE)
+def _array(visit: Visit, outcomes: list[Outcome], pooling: Pooling, kind: str) -> Response:
+    examinations = all_usable(outcomes)
+    rows = np.stack([_pool(examination.outputs, pooling) for examination in examinations])
+    if kind == ARROW_TYPE:
+        codes = [[item.code for item in one.decoded.warnings] for one in examinations]
+        body = arrow_stream(rows, codes, Origin.of(visit.served.model))
+    else:
+        buffer = io.BytesIO()
+        np.save(buffer, rows, allow_pickle=False)
+        body = buffer.getvalue()
+    return Response(body, headers=origin_headers(visit), media_type=kind)
 
 
 def origin_headers(visit: Visit) -> dict[str, str]:

@@ -232,7 +232,7 @@ async def forget(name: Name, service: TheService, caller: EvaluationsCaller) -> 
     response_class=Response,
     responses={
         200: {"content": {HTML_TYPE: _TEXT, ZIP_TYPE: BINARY_CONTENT}},
-        **problems(401, 403, 404, 409, 422, 507),
+        **problems(401, 403, 404, 406, 409, 422, 507),
     },
 )
 async def report(

@@ -33,7 +33,7 @@ PNG_TYPE = "image/png"
     response_model=ExplanationResponse,
     responses={
         200: {"content": {PNG_TYPE: BINARY_CONTENT, NPY_TYPE: BINARY_CONTENT}},
-        **problems(*UPLOAD_STATUSES),
+        **problems(*UPLOAD_STATUSES, 406),
     },
     openapi_extra=upload_body(many=False),
 )
