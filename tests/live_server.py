@@ -54,6 +54,7 @@ def running(
     *,
     wait: bool = True,
     program: Sequence[str] = ("-m", "pacx"),
+    port_variable: str = "PACX_PORT",
 ) -> Iterator[LiveServer]:
     """Start ``pacx serve``, and stop it in the end.
 
@@ -62,6 +63,7 @@ def running(
         environment: Settings, on top of the caller's environment without what configures servers.
         wait: Until it is ready.
         program: What Python runs; :func:`lacking` gives others.
+        port_variable: How the server is told its port.
     """
     port = free_port()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
@@ -69,7 +71,7 @@ def running(
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, *program, "serve"],
-            env=inherited | {"PACX_PORT": str(port)} | dict(environment),
+            env=inherited | {port_variable: str(port)} | dict(environment),
             stdout=sink,
             stderr=sink,
             cwd=folder,

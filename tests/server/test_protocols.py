@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,8 +19,7 @@ from pacx.errors import MalformedRequest
 from pacx.preprocessing import normalise, prepare
 from pacx.reading import read
 from pacx_server.tensors import decode_request
-from tests.live_server import LiveServer
-from tests.server.conftest import Launch
+from tests.live_server import LiveServer, running
 from tests.server.test_problems import check
 from tests.server.tiny_bundle import LABELS, SIZE, SPEC
 
@@ -148,12 +148,23 @@ def test_unknown_models_are_unknown_everywhere(http: httpx.Client, phantom_dicom
     check(http.post("/predict?model=nobody", files={"file": phantom_dicom}), 404, "unknown_model")
 
 
-def test_vertex_chooses_its_own_routes_and_port(launch: Launch, phantom_dicom: bytes) -> None:
-    server = launch(predict_route="/vertex/predict", health_route="/vertex/health")
-    assert httpx.get(f"{server.url}/vertex/health").is_success
+def test_vertex_chooses_its_own_routes_and_port(
+    tiny: Path, tmp_path: Path, phantom_dicom: bytes
+) -> None:
+    variables = {
+        "PACX_BUNDLES": str(tiny),
+        "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
+        "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",
+    }
     message = {"instances": [{"b64": encoded(phantom_dicom)}]}
-    answer = httpx.post(f"{server.url}/vertex/predict", json=message).json()
-    assert len(answer["predictions"]) == 1
+    with (
+        running(tmp_path, variables, port_variable="AIP_HTTP_PORT") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
+        assert client.get(variables["AIP_HEALTH_ROUTE"]).is_success
+        answer = client.post(variables["AIP_PREDICT_ROUTE"], json=message).json()
+        assert len(answer["predictions"]) == 1
+        check(client.get(variables["AIP_PREDICT_ROUTE"]), 405, "method_not_allowed")
 
 
 def message(**tensor: object) -> bytes:
