@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,6 +17,10 @@ from pacx.engines.replay import Difference, GatedEngine, GraphReport, replay, ve
 from pacx.engines.tensorrt import TensorRtEngine
 from pacx.engines.triton import TritonEngine
 from pacx.errors import EngineUnavailable, ExtraMissing
+
+# OpenVINO and NNCF would tell their makers what they are used for, and write into the home folder;
+# both do without where this package is not installed.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = [
     "Difference",
