@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import RidgeCV
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.protocols.design import FOLDS, Round, rounds
@@ -27,6 +24,7 @@ from pacx_training.heads import (
     fit_probe,
     fit_temperature,
 )
+from pacx_training.regression import fit_regression
 from pacx_training.tasks import HeadsRecipe
 
 Values = NDArray[np.float64]
@@ -35,8 +33,10 @@ Labels = NDArray[np.bool_]
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
 FEW_STRENGTH = 1e-2
 """Inverse regularisation where there are too few patients to choose one."""
-ALPHAS = tuple(10.0 ** np.arange(0, 6.5, 0.5))
+PENALTIES = tuple(10.0 ** np.arange(0, 6.5, 0.5))
 TARGET_FALSE_POSITIVE_RATE = 0.20
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""Probes are small: threads of BLAS wait for each other longer than they work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,6 +107,7 @@ class QuantityScores:
     reason: str | None
 
 
+@_one_thread
 def score_finding(
     benchmark: Benchmark, embeddings: Embeddings, target: Target, seed: int
 ) -> FindingScores:
@@ -129,6 +130,7 @@ def score_finding(
     return _assemble(benchmark, embeddings, target, labels, fits, rows, None)
 
 
+@_one_thread
 def fit_round(
     benchmark: Benchmark, embeddings: Embeddings, labels: Labels, r: Round, seed: int
 ) -> Decision:
@@ -164,6 +166,7 @@ def fold_count(labels: Labels, patients: NDArray[np.str_]) -> int:
     return min(FOLDS, *(len(np.unique(patients[kind])) for kind in (labels, ~labels)))
 
 
+@_one_thread
 def score_quantity(
     benchmark: Benchmark, embeddings: Embeddings, target: Target, seed: int
 ) -> QuantityScores:
@@ -173,7 +176,7 @@ def score_quantity(
     rows = np.concatenate([r.report for r in plan])
     patients = benchmark.cohort.patients
     enough = len(rows) >= 20 and all(len(np.unique(patients[r.fit])) >= FOLDS for r in plan)
-    parts = [_ridge(embeddings, truth, patients, r) for r in plan if enough]
+    parts = [_ridge(embeddings, truth, patients, r, seed) for r in plan if enough]
     return QuantityScores(
         target=target,
         rows=rows,
@@ -184,12 +187,14 @@ def score_quantity(
     )
 
 
-def _ridge(embeddings: Embeddings, truth: Values, patients: NDArray[np.str_], r: Round) -> Values:
-    fitted = np.concatenate([r.fit, r.choose]) if r.choose is not None else r.fit
-    folds = GroupKFold(FOLDS).split(fitted, groups=patients[fitted])
-    model = make_pipeline(StandardScaler(), RidgeCV(ALPHAS, cv=list(folds)))
-    model.fit(embeddings[fitted].astype(np.float64), truth[fitted])
-    return np.asarray(model.predict(embeddings[r.report].astype(np.float64)))
+def _ridge(
+    embeddings: Embeddings, truth: Values, patients: NDArray[np.str_], r: Round, seed: int
+) -> Values:
+    """Predictions of the reported films; the penalty is chosen by folds of the other patients."""
+    seen = np.concatenate([r.fit, r.choose]) if r.choose is not None else r.fit
+    recipe = HeadsRecipe(findings=("quantity",), penalties=PENALTIES, folds=FOLDS, seed=seed)
+    fitted = fit_regression(embeddings[seen], truth[seen], patients[seen], recipe)
+    return np.asarray(embeddings[r.report].astype(np.float64) @ fitted.weight + fitted.bias)
 
 
 def _chosen_on(
