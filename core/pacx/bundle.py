@@ -27,7 +27,7 @@ UNLISTED = frozenset({MANIFEST, SIGNATURE})
 WEIGHTS = "model.safetensors"
 HEADS = "heads.safetensors"
 REQUIRED = ("README.md", "config.json", WEIGHTS, HEADS)
-PLAIN_SUFFIXES = frozenset({".json", ".md", ".onnx", ".plan", ".safetensors"})
+PLAIN_SUFFIXES = frozenset({".bin", ".json", ".md", ".onnx", ".plan", ".safetensors", ".xml"})
 LARGEST_MANIFEST_BYTES = 4 * 2**20
 DEFAULT = "pacx-small"
 

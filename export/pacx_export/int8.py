@@ -1,101 +1,133 @@
-"""Integer variants for ONNX Runtime, added to a bundle only if they decide as it does.
+"""Integer variants, added to a bundle only if they decide as it does.
 
-Two recipes, the fastest first. Both quantise the weights of matrix products alone:
-
-- dynamic: int8 weights per output channel, activations per tensor at run time;
-- blockwise: int8 weights and activations in blocks of 32, slower and several times closer.
+Every engine has recipes, the fastest first, and gets the first that passes its gate.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import (
-    DefaultWeightOnlyQuantConfig,
-    MatMulNBitsQuantizer,
-)
 
 from pacx.bundle import Bundle, open_bundle, write_manifest
-from pacx.engines import open_ungated
-from pacx.engines.onnxruntime import INT8
+from pacx.engines import EngineName, open_ungated
+from pacx.engines.base import INT8
 from pacx.engines.protocol import Tensor
 from pacx.errors import BundleError
 from pacx.manifest import GraphName
+from pacx.preprocessing import normalise
+from pacx_export import int8_onnxruntime, int8_openvino
 from pacx_export.additions import adding
-from pacx_export.pictures import verification_pictures
+from pacx_export.int8_recipe import Recipe
+from pacx_export.pictures import calibration_pictures, verification_pictures
 from pacx_export.typed import folded
 from pacx_export.verification import GraphParity, add_results, compare_graph, engine_outputs
 
-Quantiser: TypeAlias = Callable[[Path, Path], None]
 GRAPHS: tuple[GraphName, ...] = ("encode", "predict")
-BLOCK = 32
+RECIPES: Mapping[EngineName, Sequence[Recipe]] = {
+    "onnxruntime": (int8_onnxruntime.dynamic, int8_onnxruntime.blockwise),
+    "openvino": (int8_openvino.calibrated, int8_openvino.weight_only),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Trial:
+    """A bundle, what it answers in float32, and the pictures for its variants.
+
+    Attributes:
+        bundle: Whose graphs are quantised.
+        folder: A copy of it, which gets the variants.
+        proof: float32 ``[N, S, S]``: what a variant is proved on.
+        wanted: What the graphs answer to these in float32.
+        calibration: float32 ``[M, 3, S, S]``: what ranges of activations are taken from.
+    """
+
+    bundle: Bundle
+    folder: Path
+    proof: Tensor
+    wanted: Mapping[GraphName, Mapping[str, Tensor]]
+    calibration: Tensor
 
 
 def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = None) -> Bundle:
-    """Add the fastest integer variant that passes its gate to a bundle.
+    """Add for every engine the fastest integer variant that passes its gate to a bundle.
 
     Args:
         bundle: Whose graphs to quantise.
         directory: Of a copy, to be made; None adds to the bundle itself.
-        films: A folder of real radiographs to prove it on, besides phantoms.
+        films: A folder of real radiographs to calibrate and to prove on, besides phantoms.
 
     Raises:
-        BundleError: No recipe passes, ``directory`` exists, or the bundle cannot be added to;
-            nothing is written.
+        BundleError: No recipe of any engine passes, ``directory`` exists, or the bundle cannot be
+            added to; nothing is written.
         CohortError: There are too few films.
     """
     with adding(bundle, directory) as folder:
-        pictures = np.concatenate([*verification_pictures(films, bundle.manifest.input).values()])
-        wanted = {graph: _exact(bundle, graph, pictures) for graph in GRAPHS}
-        results = _first_that_passes(bundle, folder, pictures, wanted)
+        trial = _trial(bundle, folder, films)
+        refusals: list[str] = []
+        results = [
+            result for engine in RECIPES for result in _first_that_passes(trial, engine, refusals)
+        ]
+        if not results:
+            raise BundleError("No integer variant passes. " + " ".join(refusals))
         add_results(bundle, folder, results)
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 
 
-def _exact(bundle: Bundle, graph: GraphName, pictures: Tensor) -> dict[str, Tensor]:
-    engine = open_ungated(bundle, "onnxruntime", precision="f32")
-    return engine_outputs(bundle, engine, graph, pictures)
+def _trial(bundle: Bundle, folder: Path, films: Path | None) -> _Trial:
+    spec = bundle.manifest.input
+    proof = np.concatenate([*verification_pictures(films, spec).values()])
+    exact = open_ungated(bundle, "onnxruntime", precision="f32")
+    wanted = {graph: engine_outputs(bundle, exact, graph, proof) for graph in GRAPHS}
+    exact.close()
+    calibration = normalise(calibration_pictures(films, spec), spec)
+    return _Trial(bundle=bundle, folder=folder, proof=proof, wanted=wanted, calibration=calibration)
 
 
 def _first_that_passes(
-    bundle: Bundle,
-    folder: Path,
-    pictures: Tensor,
-    wanted: dict[GraphName, dict[str, Tensor]],
+    trial: _Trial, engine: EngineName, refusals: list[str]
 ) -> tuple[GraphParity, ...]:
-    refusals: list[str] = []
-    for quantise in (_dynamic, _blockwise):
-        _write_graphs(bundle, folder, quantise)
-        made = write_manifest(folder, bundle.manifest)
-        engine = open_ungated(made, "onnxruntime", precision="int8")
-        results = tuple(
-            compare_graph(made, engine, graph, pictures, wanted[graph]) for graph in GRAPHS
-        )
-        engine.close()
+    """Leave the first variant in the folder, or none."""
+    for recipe in RECIPES[engine]:
+        written = _write_graphs(trial, recipe)
+        results = _compare(trial, engine)
         if all(result.passed for result in results):
             return results
         refusals += [str(result) for result in results if not result.passed]
-    raise BundleError("No integer variant passes. " + " ".join(refusals))
+        for file in written:
+            file.unlink()
+    return ()
 
 
-def _write_graphs(bundle: Bundle, folder: Path, quantise: Quantiser) -> None:
-    (folder / INT8).mkdir(exist_ok=True)
+def _write_graphs(trial: _Trial, recipe: Recipe) -> set[Path]:
+    target = trial.folder / INT8
+    target.mkdir(exist_ok=True)
+    before = set(target.iterdir())
     for graph in GRAPHS:
-        file = bundle.manifest.graphs[graph].file
+        file = trial.bundle.manifest.graphs[graph].file
         with tempfile.TemporaryDirectory() as scratch, _quiet():
             source = Path(scratch) / file
-            ir.save(folded(bundle.path(file)), source)
-            quantise(source, folder / INT8 / file)
+            ir.save(folded(trial.bundle.path(file)), source)
+            recipe(source, target / file, trial.calibration)
+    return set(target.iterdir()) - before
+
+
+def _compare(trial: _Trial, engine: EngineName) -> tuple[GraphParity, ...]:
+    made = write_manifest(trial.folder, trial.bundle.manifest)
+    opened = open_ungated(made, engine, precision="int8")
+    results = tuple(
+        compare_graph(made, opened, graph, trial.proof, trial.wanted[graph]) for graph in GRAPHS
+    )
+    opened.close()
+    return results
 
 
 @contextmanager
@@ -104,25 +136,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with redirect_stdout(StringIO()):
+            yield
     finally:
         logging.disable(before)
-
-
-def _dynamic(source: Path, target: Path) -> None:
-    quantize_dynamic(
-        source,
-        target,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        op_types_to_quantize=["MatMul"],
-    )
-
-
-def _blockwise(source: Path, target: Path) -> None:
-    config = DefaultWeightOnlyQuantConfig(
-        block_size=BLOCK, is_symmetric=True, accuracy_level=4, bits=8
-    )
-    quantiser = MatMulNBitsQuantizer(onnx.load(source), bits=8, algo_config=config)
-    quantiser.process()
-    quantiser.model.save_model_to_file(str(target), False)

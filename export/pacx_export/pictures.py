@@ -18,6 +18,9 @@ FILMS = 64
 """How many real films an export is proved on."""
 PHANTOMS = tuple(range(101, 125))
 """Seeds of the phantoms."""
+CALIBRATION = 32
+"""How many pictures the ranges of activations are taken from."""
+CALIBRATION_PHANTOMS = tuple(range(201, 201 + CALIBRATION))
 
 
 def verification_pictures(films: Path | None, spec: PreprocessingSpec) -> dict[str, Tensor]:
@@ -32,6 +35,23 @@ def verification_pictures(films: Path | None, spec: PreprocessingSpec) -> dict[s
     """
     pictures = {"phantom": phantoms(PHANTOMS, spec), "adversarial": adversarial(spec.size)}
     return pictures if films is None else {"film": _films(films, spec), **pictures}
+
+
+def calibration_pictures(films: Path | None, spec: PreprocessingSpec) -> Tensor:
+    """Gather pictures to take ranges of activations from; nothing is proved on these.
+
+    Args:
+        films: A folder of radiographs, or None to do with phantoms.
+        spec: The model's input.
+
+    Returns:
+        float32 ``[M, S, S]`` in [0, 1]; phantoms also where the folder holds too few films.
+    """
+    found = [] if films is None else _found(films)
+    others = sorted(set(found) - set(_spread(found, FILMS))) if found else []
+    if len(others) < CALIBRATION:
+        return phantoms(CALIBRATION_PHANTOMS, spec)
+    return np.stack(list(prepared(_spread(others, CALIBRATION), spec)))
 
 
 def phantoms(seeds: Sequence[int], spec: PreprocessingSpec) -> Tensor:
@@ -64,8 +84,15 @@ def _adversarial(size: int) -> Mapping[str, Tensor]:
 
 
 def _films(folder: Path, spec: PreprocessingSpec) -> Tensor:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = _found(folder)
     if len(found) < FILMS:
         raise CohortError(f"An export is proved on {FILMS} films; the folder holds {len(found)}.")
-    spread = [found[index * len(found) // FILMS] for index in range(FILMS)]
-    return np.stack(list(prepared(spread, spec)))
+    return np.stack(list(prepared(_spread(found, FILMS), spec)))
+
+
+def _found(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    return [paths[index * len(paths) // count] for index in range(count)]

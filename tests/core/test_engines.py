@@ -133,7 +133,7 @@ def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
         ("onnxruntime", {"device": "cuda"}, "no device cuda"),
         ("onnxruntime", {"precision": "bf16"}, "f32 and int8 only"),
         ("openvino", {"device": "npu"}, "no device npu"),
-        ("openvino", {"precision": "int8"}, "none other"),
+        ("openvino", {"precision": "int8"}, "pacx export int8"),
         ("auto", {"device": "tensorrt"}, "no device tensorrt"),
         ("triton", {}, "its address"),
         ("tensorrt", {}, "devices cuda"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pacx.bundle import Bundle
@@ -13,17 +14,21 @@ from pacx.engines import open_gated, open_ungated
 from pacx.engines.parity import LIMITS
 from pacx.errors import BundleError, EngineUnavailable
 from pacx.preprocessing import normalise
-from pacx_export.int8 import export_int8
+from pacx_export.int8 import GRAPHS, RECIPES, export_int8
+from pacx_export.int8_openvino import weight_only
 from pacx_export.verification import Verification
 from pacx_training.cohorts.phantom import phantom_radiograph
+
+ENGINES = ("onnxruntime", "openvino")
+WIDE = replace(LIMITS["int8"], rollout=0.1, last_layer=0.2, decisions=0.02)
+"""What random weights ask for, whose attention is all but flat."""
 
 
 @pytest.fixture(scope="module")
 def made(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The tiny bundle with an integer variant; its random attention asks for wider limits."""
-    wide = replace(LIMITS["int8"], rollout=0.1, last_layer=0.2, decisions=0.02)
+    """The tiny bundle with its integer variants."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(LIMITS, "int8", wide)
+        patch.setitem(LIMITS, "int8", WIDE)
         return export_int8(tiny_bundle, tmp_path_factory.mktemp("int8") / "tiny")
 
 
@@ -31,7 +36,8 @@ def test_the_copy_differs_by_the_variant_and_the_report_alone(
     tiny_bundle: Bundle, made: Bundle
 ) -> None:
     before, after = tiny_bundle.manifest.files, made.manifest.files
-    assert after.keys() - before.keys() == {"int8/encode.onnx", "int8/predict.onnx"}
+    files = {f"int8/{graph}{suffix}" for graph in GRAPHS for suffix in (".onnx", ".xml", ".bin")}
+    assert after.keys() - before.keys() == files
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"README.md", "verification.json"}
 
@@ -39,34 +45,64 @@ def test_the_copy_differs_by_the_variant_and_the_report_alone(
 def test_the_report_is_part_of_the_copy(made: Bundle) -> None:
     report = Verification.model_validate_json(made.path("verification.json").read_bytes())
     added = [result for result in report.results if result.precision == "int8"]
-    assert [result.graph for result in added] == ["encode", "predict"]
+    assert [(result.engine, result.graph) for result in added] == [
+        (engine, graph) for engine in ENGINES for graph in GRAPHS
+    ]
     assert all(result.passed for result in added)
-    assert "`predict` on onnxruntime int8" in made.path("README.md").read_text()
+    card = made.path("README.md").read_text()
+    assert all(f"`predict` on {engine} int8" in card for engine in ENGINES)
 
 
-def test_it_runs_behind_the_replay_and_is_not_float32(made: Bundle) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+def test_it_runs_behind_the_replay_and_is_not_float32(made: Bundle, name: str) -> None:
     size = made.manifest.input.size
     pixels = normalise(phantom_radiograph(5, size).pixels[np.newaxis], made.manifest.input)
-    integer = open_gated(made, "onnxruntime", precision="int8")
-    exact = open_gated(made, "onnxruntime", precision="f32")
+    integer = open_gated(made, name, precision="int8")
+    exact = open_gated(made, name, precision="f32")
     left, right = (e.run("encode", {"pixel_values": pixels})["embedding"] for e in (integer, exact))
     assert not np.array_equal(left, right)
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.99
 
 
-def test_graphs_without_a_variant_are_not_offered(made: Bundle) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+def test_graphs_without_a_variant_are_not_offered(made: Bundle, name: str) -> None:
     size, classes = made.manifest.input.size, len(made.manifest.findings)
     inputs = {
         "pixel_values": np.zeros((1, 3, size, size), np.float32),
         "target": np.eye(1, classes, dtype=np.float32),
     }
-    with pytest.raises(EngineUnavailable, match=r"explain is not offered on onnxruntime in int8"):
-        open_gated(made, "onnxruntime", precision="int8").run("explain", inputs)
+    with pytest.raises(EngineUnavailable, match=rf"explain is not offered on {name} in int8"):
+        open_gated(made, name, precision="int8").run("explain", inputs)
 
 
-def test_a_bundle_without_the_variant_says_how_to_get_it(tiny_bundle: Bundle) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_bundle_without_the_variant_says_how_to_get_it(tiny_bundle: Bundle, name: str) -> None:
     with pytest.raises(EngineUnavailable, match="pacx export int8"):
-        open_ungated(tiny_bundle, "onnxruntime", precision="int8")
+        open_ungated(tiny_bundle, name, precision="int8")
+
+
+def test_an_engine_whose_recipes_fail_goes_without(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "int8", WIDE)
+    monkeypatch.setitem(RECIPES, "openvino", (noise,))
+    made = export_int8(tiny_bundle, tmp_path / "made")
+    assert not any(name.endswith((".xml", ".bin")) for name in made.manifest.files)
+    assert "int8/predict.onnx" in made.manifest.files
+    with pytest.raises(EngineUnavailable, match="for this engine"):
+        open_ungated(made, "openvino", precision="int8")
+
+
+def noise(source: Path, target: Path, pixel_values: np.ndarray) -> None:
+    """A recipe that makes another model of it."""
+    model = onnx.load(source)
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.ndim == 2:
+            changed = np.random.default_rng(0).permuted(values)
+            weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
+    onnx.save(model, source)
+    weight_only(source, target, pixel_values)
 
 
 def test_over_tolerance_nothing_is_written(

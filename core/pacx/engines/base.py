@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import TypeAlias
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from pacx.bundle import Bundle
 from pacx.engines.protocol import Precision, Tensor
-from pacx.errors import EngineError, NonFiniteOutput
+from pacx.errors import EngineError, EngineUnavailable, NonFiniteOutput
 from pacx.manifest import GraphName, GraphSpec, TensorSpec
 
 Runner: TypeAlias = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """Runs one loaded graph: inputs by name -> outputs by name."""
+INT8 = "int8/"
+"""Folder of the graphs that ``pacx export int8`` adds to a bundle."""
 
 
 class GraphEngine(ABC):
@@ -71,6 +74,31 @@ def graph_spec(bundle: Bundle, graph: str) -> GraphSpec:
     if graph not in specs:
         raise EngineError(f"The bundle has no graph {graph}; it has {', '.join(specs)}.")
     return specs[graph]
+
+
+def integer_graph(bundle: Bundle, spec: GraphSpec, suffix: str) -> Path:
+    """Find the integer variant of a graph in an engine's own format.
+
+    Raises:
+        EngineUnavailable: The bundle holds none.
+    """
+    name = f"{INT8}{PurePosixPath(spec.file).with_suffix(suffix)}"
+    if name not in bundle.manifest.files:
+        raise EngineUnavailable(f"The bundle has no int8 variant of {spec.file} for this engine.")
+    return bundle.path(name)
+
+
+def check_integers(bundle: Bundle, suffix: str) -> None:
+    """Refuse to promise integers to an engine for which a bundle holds none.
+
+    Raises:
+        EngineUnavailable: ``pacx export int8`` added nothing for it.
+    """
+    names = bundle.manifest.files
+    if not any(name.startswith(INT8) and name.endswith(suffix) for name in names):
+        raise EngineUnavailable(
+            "The bundle has no int8 variant for this engine; pacx export int8 builds one."
+        )
 
 
 def graph_name(bundle: Bundle, spec: GraphSpec) -> GraphName:

@@ -10,7 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from pacx.bundle import Bundle
-from pacx.engines.base import GraphEngine, Runner, batch_shape
+from pacx.engines.base import (
+    GraphEngine,
+    Runner,
+    batch_shape,
+    check_integers,
+    integer_graph,
+)
 from pacx.engines.protocol import Precision, Tensor
 from pacx.errors import EngineError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphSpec
@@ -20,8 +26,6 @@ if TYPE_CHECKING:
 
 Compute: TypeAlias = Callable[[dict[str, Tensor]], list[Tensor]]
 """Inputs by name -> outputs in the order of the manifest."""
-INT8 = "int8/"
-"""Folder of the graphs that ``pacx export int8`` adds to a bundle."""
 BATCH = 8
 """The batch that the TensorRT provider tunes for, and the most that its first engine takes."""
 PROVIDERS = {
@@ -100,16 +104,14 @@ class OnnxRuntimeEngine(GraphEngine):
     def _path(self, spec: GraphSpec) -> Path:
         if self.precision != "int8":
             return self.bundle.path(spec.file)
-        if f"{INT8}{spec.file}" not in self.bundle.manifest.files:
-            raise EngineUnavailable(f"The bundle has no int8 variant of {spec.file}.")
-        return self.bundle.path(f"{INT8}{spec.file}")
+        return integer_graph(self.bundle, spec, ".onnx")
 
 
 def _precision(bundle: Bundle, wanted: Precision | None) -> Precision:
     if wanted not in (None, "f32", "int8"):
         raise EngineUnavailable("ONNX Runtime runs these graphs in f32 and int8 only.")
-    if wanted == "int8" and not any(name.startswith(INT8) for name in bundle.manifest.files):
-        raise EngineUnavailable("The bundle has no int8 variant; pacx export int8 builds one.")
+    if wanted == "int8":
+        check_integers(bundle, ".onnx")
     return wanted or "f32"
 
 

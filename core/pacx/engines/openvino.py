@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pacx.bundle import Bundle
-from pacx.engines.base import GraphEngine, Runner
+from pacx.engines.base import GraphEngine, Runner, check_integers, integer_graph
 from pacx.engines.protocol import Precision, Tensor
 from pacx.engines.replay import refusal
 from pacx.errors import EngineError, EngineUnavailable, ExtraMissing
@@ -18,7 +19,12 @@ from pacx.manifest import GraphSpec
 if TYPE_CHECKING:
     import openvino
 
-_CAPABILITIES: dict[Precision, str] = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+_CAPABILITIES: dict[Precision, str] = {
+    "f32": "FP32",
+    "bf16": "BF16",
+    "f16": "FP16",
+    "int8": "INT8",
+}
 
 
 class OpenVinoEngine(GraphEngine):
@@ -40,7 +46,8 @@ class OpenVinoEngine(GraphEngine):
             bundle: Whose graphs to run.
             device: ``cpu``, ``gpu`` or ``npu``, as OpenVINO names them.
             precision: None takes bf16 where the processor has it and the bundle was
-                verified in it, else f32.
+                verified in it, else f32. ``int8`` needs the variant that ``pacx export int8``
+                builds; what is not integer in it is computed in float32.
             threads: None leaves the choice to OpenVINO.
 
         Raises:
@@ -52,17 +59,24 @@ class OpenVinoEngine(GraphEngine):
         capabilities = _capabilities(self._core, self._device)
         chosen = precision or _fastest(bundle, capabilities)
         _check_precision(chosen, capabilities, device)
+        if chosen == "int8":
+            check_integers(bundle, ".xml")
         super().__init__(bundle, precision=chosen, device=device)
         self._configuration = _configuration(chosen, threads)
 
     def load(self, spec: GraphSpec) -> Runner:
         """Compile one graph; requests are made as threads need them and then used again."""
+        path = self._path(spec)
         try:
-            path = self.bundle.path(spec.file)
             compiled = self._core.compile_model(path, self._device, self._configuration)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refuses {spec.file}.") from error
         return _Pool(compiled, spec)
+
+    def _path(self, spec: GraphSpec) -> Path:
+        if self.precision == "int8":
+            return integer_graph(self.bundle, spec, ".xml")
+        return self.bundle.path(spec.file)
 
 
 class _Pool:
@@ -115,11 +129,6 @@ def _fastest(bundle: Bundle, capabilities: frozenset[str]) -> Precision:
 
 
 def _check_precision(precision: Precision, capabilities: frozenset[str], device: str) -> None:
-    if precision not in _CAPABILITIES:
-        raise EngineUnavailable(
-            f"OpenVINO runs these graphs in {', '.join(_CAPABILITIES)}, "
-            f"none other of {', '.join(get_args(Precision))}."
-        )
     if _CAPABILITIES[precision] not in capabilities:
         raise EngineUnavailable(f"This {device} does not compute in {precision}.")
 
@@ -127,7 +136,7 @@ def _check_precision(precision: Precision, capabilities: frozenset[str], device:
 def _configuration(precision: Precision, threads: int | None) -> dict[str, str | int]:
     configuration: dict[str, str | int] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "f32" if precision == "int8" else precision,
     }
     if threads is not None:
         configuration["INFERENCE_NUM_THREADS"] = threads
