@@ -43,6 +43,7 @@ from pacx.errors import RecipeError, TrainingError
 from pacx_training.curves import CurveWriter
 from pacx_training.gradient_cache import Comparing, judge_together
 from pacx_training.optimisers import adamw
+from pacx_training.precision import arithmetic
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows, Sampler
 from pacx_training.schedule import CosineSchedule
@@ -74,11 +75,12 @@ def _accelerator(recipe: LoopRecipe) -> Accelerator:
 
     Accelerate keeps one global state; a process that trains several stages starts each afresh.
     """
+    computed = arithmetic(recipe.precision)
     AcceleratorState._reset_state()
     GradientState._reset_state()
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
-        mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,
+        mixed_precision="no" if computed == "fp32" else computed,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from pacx_training.precision import Precision
 from pacx_training.recipes import RecipeSection
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
@@ -35,7 +36,7 @@ class LoopRecipe(RecipeSection):
         1.0, gt=0, le=1, description="Factor of the learning rate from a block to the one before."
     )
     clip_norm: float | None = Field(None, gt=0, description="Of the gradient.")
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Precision = Field("auto", description="auto: bf16 where the device has it.")
     seed: int = Field(0, ge=0)
     workers: int = Field(2, ge=1, description="Threads that make batches ahead of time.")
     checkpoint_minutes: float = Field(10, ge=0, description="0: after every step.")
