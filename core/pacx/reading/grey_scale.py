@@ -41,6 +41,8 @@ class StoredBits:
         unsigned = codes.astype(f"u{codes.dtype.itemsize}", copy=False)
         if self.bits == width:
             return unsigned.view(f"i{codes.dtype.itemsize}") if self.signed else unsigned
+        if not self.signed and self.high_bit == self.bits - 1:
+            return np.asarray(unsigned & unsigned.dtype.type((1 << self.bits) - 1))
         up = unsigned << np.uint8(width - 1 - self.high_bit)
         moved = up.view(f"i{codes.dtype.itemsize}") if self.signed else up
         return np.asarray(moved >> moved.dtype.type(width - self.bits))
