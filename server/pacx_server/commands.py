@@ -170,7 +170,8 @@ def _check_tls(settings: Settings) -> None:
 
 def _check_bundle(source: str) -> None:
     """Refuse a damaged bundle before anything listens."""
+    directory = resolve(source)
     try:
-        open_bundle(resolve(source))
+        open_bundle(directory)
     except PacxError as error:
         raise type(error)(f"{source}: {error.detail}") from error

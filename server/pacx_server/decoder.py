@@ -31,6 +31,7 @@ from pacx_server.pipe import write_all
 from pacx_server.rendering import to_display
 from pacx_server.schemas import ImageFacts, WarningNote
 from pacx_server.seclusion import forbid_sockets
+from pacx_server.silence import silence_libraries
 
 KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -162,6 +163,7 @@ def _confine(confinement: Confinement) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the server decides when work is over
         signal.signal(number, signal.SIG_IGN)
     os.environ.clear()
+    silence_libraries()
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - not a path to keep
         mapped_bytes = int(statm.read().split()[0]) * resource.getpagesize()
     address_space = mapped_bytes + confinement.memory_bytes

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from pacx.errors import PacxError, ServiceError, Unauthenticated
@@ -87,9 +88,19 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     request_id = context_of(request.scope).request_id
     detail = _DETAILS.get(status, status.description or status.phrase)
+    if status == HTTPStatus.NOT_FOUND and _ends_in_a_slash_too_many(request):
+        detail = "There is nothing at this address, but there is without the slash at its end."
     code = status.phrase.lower().replace(" ", "_")
     problem = _problem(status, code, status.phrase, detail, request_id)
     return respond(problem, request.scope, dict(error.headers or {}))
+
+
+def _ends_in_a_slash_too_many(request: Request) -> bool:
+    """A redirect would have a client send its file twice, so that it is told instead."""
+    shorter = {**request.scope, "path": request.scope["path"].rstrip("/")}
+    if shorter["path"] == request.scope["path"] or not shorter["path"]:
+        return False
+    return any(route.matches(shorter)[0] != Match.NONE for route in request.app.routes)
 
 
 def _problem(status: int, code: str, title: str, detail: str, request_id: str) -> Problem:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from pacx.errors import BodyTimeout, EmptyBody, MalformedRequest, TooLarge, UnsupportedMediaType
 from pacx_server.admission import Ticket
+from pacx_server.preamble import without_preamble
 
 RAW_TYPES = ("application/dicom", "image/png", "image/jpeg", "image/tiff")
 FORM_TYPE = "multipart/form-data"
@@ -171,7 +172,7 @@ async def _read_form(
 ) -> Upload:
     parser = _MemoryParser(
         headers,
-        body,
+        without_preamble(headers.get("content-type", ""), body),
         max_files=limits.files,
         max_fields=MOST_FIELDS,
         max_part_size=LONGEST_FIELD_BYTES,

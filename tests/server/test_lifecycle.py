@@ -79,6 +79,16 @@ def test_a_damaged_bundle_is_refused_before_anything_listens(
         serve(bundle=[str(broken(tmp_path, kind))])
 
 
+@pytest.mark.parametrize("make", [False, True], ids=["nothing", "no bundle"])
+def test_a_folder_that_is_no_bundle_is_named_once(tmp_path: Path, make: bool) -> None:
+    folder = tmp_path / "folder"
+    if make:
+        folder.mkdir()
+    with pytest.raises(BundleError) as refusal:
+        serve(bundle=[str(folder)])
+    assert refusal.value.detail.count(str(folder)) == 1
+
+
 def test_a_graph_that_fails_its_replay_here_is_refused_in_one_line(tmp_path: Path) -> None:
     words = refused(tmp_path, bundles=str(broken(tmp_path, "replay")))
     assert "fails the bundle's own check" in words

@@ -125,10 +125,27 @@ def test_wrong_parameters(http: httpx.Client, phantom_dicom: bytes, path: str, c
     check(http.post(path, files={"file": phantom_dicom}), 422, code)
 
 
+def test_a_slash_too_many_is_told(http: httpx.Client) -> None:
+    for path in ("/predict/", "/models/tiny/", "/v2/models/tiny/infer/"):
+        assert "slash" in str(check(http.post(path), 404, "not_found")["detail"])
+    assert "slash" not in str(check(http.post("/nothing/"), 404, "not_found")["detail"])
+
+
 def test_what_was_sent_is_not_repeated(http: httpx.Client, phantom_dicom: bytes) -> None:
     secret = "DOE-JANE-1955"
     for path in (f"/predict?include={secret}", f"/predict?model={secret}", f"/{secret}"):
         assert secret not in http.post(path, files={"file": phantom_dicom}).text
+
+
+def test_caches_keep_pages_and_never_an_answer(http: httpx.Client, phantom_dicom: bytes) -> None:
+    answer = http.post("/predict", files={"file": phantom_dicom})
+    assert answer.headers["cache-control"] == "no-store"
+    assert http.get("/models").headers["cache-control"] == "no-store"
+    for path in ("/static/app.js", "/docs/assets/swagger-ui.css"):
+        page = http.get(path)
+        assert page.headers["cache-control"] == "no-cache"
+        again = http.get(path, headers={"if-none-match": page.headers["etag"]})
+        assert (again.status_code, again.headers["cache-control"]) == (304, "no-cache")
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_reading(

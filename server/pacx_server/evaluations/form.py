@@ -7,6 +7,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from pacx.errors import MalformedRequest
+from pacx_server.preamble import Preamble
 
 NAME = b"file"
 LONGEST_HEADER_BYTES = 4096
@@ -28,6 +29,7 @@ class FormFile:
         boundary = parameters.get(b"boundary")
         if not boundary:
             raise MalformedRequest("Missing boundary in multipart.")
+        self._preamble = Preamble(headers.get("content-type", ""))
         self._field = b""
         self._value = b""
         self._parts = 0
@@ -54,7 +56,7 @@ class FormFile:
             MalformedRequest: The form is broken, or has two files or too many parts.
         """
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._preamble.feed(chunk))
         except FormParserError as error:
             raise MalformedRequest("The multipart form is malformed.") from error
         found = b"".join(self._found)

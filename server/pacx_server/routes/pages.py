@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 router = APIRouter(include_in_schema=False)
 
 WEB = Path(str(files("pacx_server"))) / "web"
+REVALIDATE = "no-cache"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 _DOCS = """<!doctype html>
 <html lang="en">
@@ -34,7 +37,7 @@ _DOCS = """<!doctype html>
 @router.get("/")
 async def viewer() -> FileResponse:
     """The viewer."""
-    return FileResponse(WEB / "index.html", headers={"cache-control": "no-cache"})
+    return FileResponse(WEB / "index.html", headers={"cache-control": REVALIDATE})
 
 
 @router.get("/docs")
@@ -46,5 +49,20 @@ async def documentation() -> HTMLResponse:
 def mount(app: FastAPI) -> None:
     """Serve the files that the pages consist of."""
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
-    app.mount("/docs/assets", StaticFiles(directory=SWAGGER), name="docs-assets")
+    app.mount("/static", _Files(directory=WEB), name="static")
+    app.mount("/docs/assets", _Files(directory=SWAGGER), name="docs-assets")
+
+
+class _Files(StaticFiles):
+    """Files that a browser may keep if it asks each time whether they are still the same."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["cache-control"] = REVALIDATE
+        return response
