@@ -62,10 +62,12 @@ def test_a_full_server_says_so_and_when_to_come_back(
 
     async def story() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            posts = (client.post("/predict", files={"file": phantom_dicom}) for _ in range(20))
-            return list(await asyncio.gather(*posts))
+            posts = [client.post("/predict", files={"file": phantom_dicom}) for _ in range(20)]
+            many = client.post("/embeddings", files=[("file", phantom_dicom)] * 5)
+            return list(await asyncio.gather(*posts, many))
 
     answers = asyncio.run(story())
+    assert answers[-1].status_code == 503, "five images of one request are five images"
     refused = [answer for answer in answers if answer.status_code == 503]
     assert {answer.status_code for answer in answers} == {200, 503}
     for answer in refused:

@@ -182,11 +182,14 @@ def test_a_stalled_body_is_given_up_and_its_slot_is_free_again(
 ) -> None:
     server = launch(body_timeout_s=0.5, queue_count=1)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/dicom\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        connection.sendall(head + b"content-length: 1000\r\n\r\n1234")
-        answer = read_answer(connection)
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "body_timeout"
+    for trickling in (False, True):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(head + b"content-length: 1000\r\n\r\n1234")
+            while trickling and not select.select([connection], [], [], 0.05)[0]:
+                connection.sendall(b"5")
+            answer = read_answer(connection)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "body_timeout"
     assert httpx.post(f"{server.url}/predict", files={"file": phantom_dicom}).is_success
 
 
