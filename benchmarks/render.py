@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pacx.preprocessing import Geometry
-from pacx_server.colours import colour_map
+from pacx_server.colours import sequential
 from pacx_server.png import encode_png
-from pacx_server.rendering import render_overlay
+from pacx_server.rendering import Decoration, render_overlay
 
 OPACITY = 0.5
 
@@ -41,7 +41,7 @@ def draw_naively(
     size = (geometry.columns, geometry.rows)
     heat = np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BILINEAR))
     heat = (heat - grid.min()) / np.ptp(grid)
-    colours = colour_map()[(heat * 255).astype(np.uint8)].astype(np.float32)
+    colours = sequential().colours[(heat * 255).astype(np.uint8)].astype(np.float32)
     alpha = (OPACITY * heat)[..., np.newaxis]
     mixed = alpha * colours + (1 - alpha) * display[..., np.newaxis]
     file = BytesIO()
@@ -77,10 +77,11 @@ def main() -> None:
     display = film(options.rows, options.columns)
     grid = np.random.default_rng(1).random((14, 14), dtype=np.float32) ** 4
     geometry = Geometry(options.rows, options.columns, 224)
+    decoration = Decoration(title="a model 1.0.0 · rollout")
     variants: dict[str, Callable[[], bytes]] = {
         "overlay, straightforward": lambda: draw_naively(display, grid, geometry),
         "overlay": lambda: render_overlay(
-            display, grid, geometry, opacity=OPACITY, title="a model 1.0.0 · rollout"
+            display, grid, geometry, opacity=OPACITY, decoration=decoration
         ),
         "film, Pillow level 6": lambda: save_with_pillow(display, 6),
         "film, Pillow level 1": lambda: save_with_pillow(display, 1),

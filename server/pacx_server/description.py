@@ -8,24 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.anatomy import Anatomy
-from pacx.contours import Polygon, contour
 from pacx.interpretation import FilmFacts
-from pacx.measures import HorizontalLine, silhouette_focus
+from pacx.measures import silhouette_focus
 from pacx.model import Model
-from pacx.preprocessing import Geometry
 from pacx.results import Prediction, Quality
 from pacx_server.examination import Examination
+from pacx_server.outlines import contours_of, lines_of
 from pacx_server.protocol_schemas import InstancePrediction
 from pacx_server.schemas import (
     AnatomyAnswer,
     Attention,
-    Contours,
     FindingAnswer,
     Focus,
     Include,
-    Points,
     QualityAnswer,
-    RatioLines,
     ValueAnswer,
     WarningNote,
 )
@@ -47,11 +43,11 @@ def describe_examination(
         values=[
             ValueAnswer.model_validate(value, from_attributes=True) for value in prediction.values
         ],
-        anatomy=_anatomy(prediction),
+        anatomy=describe_anatomy(prediction),
         quality=_quality(prediction.quality),
         embedding=prediction.embedding.tolist() if "embedding" in include else None,
         attention=_attention(prediction) if "attention" in include else None,
-        warnings=[*decoded.warnings, *_warnings(prediction)],
+        warnings=[*decoded.warnings, *describe_warnings(prediction)],
     )
 
 
@@ -69,7 +65,8 @@ def _focus(grid: NDArray[np.float32], anatomy: Anatomy | None) -> Focus | None:
     return Focus.model_validate(silhouette_focus(grid, anatomy.masks), from_attributes=True)
 
 
-def _warnings(prediction: Prediction) -> list[WarningNote]:
+def describe_warnings(prediction: Prediction) -> list[WarningNote]:
+    """What a reader should know, beyond the warnings of the file itself."""
     return [WarningNote(code=item.code, message=item.message) for item in prediction.warnings]
 
 
@@ -79,7 +76,8 @@ def _quality(quality: Quality) -> QualityAnswer | None:
     return QualityAnswer.model_validate(quality, from_attributes=True)
 
 
-def _anatomy(prediction: Prediction) -> AnatomyAnswer | None:
+def describe_anatomy(prediction: Prediction) -> AnatomyAnswer | None:
+    """Measurements and outlines; None where the model does not find heart and lungs."""
     anatomy = prediction.anatomy
     if anatomy is None:
         return None
@@ -94,20 +92,6 @@ def _anatomy(prediction: Prediction) -> AnatomyAnswer | None:
         lung_area_mm2=None if right is None or left is None else right + left,
         right_lung_area_mm2=right,
         left_lung_area_mm2=left,
-        contours=_contours(anatomy, prediction.geometry),
-        lines=RatioLines(heart=_ends(ratio.heart), chest=_ends(ratio.chest)) if ratio else None,
+        contours=contours_of(anatomy, prediction.geometry),
+        lines=lines_of(anatomy),
     )
-
-
-def _contours(anatomy: Anatomy, geometry: Geometry) -> Contours:
-    polygons = [_points(contour(mask, geometry)) for mask in anatomy.masks]
-    heart, right, left = ([points] if points else [] for points in polygons)
-    return Contours(heart=heart, right_lung=right, left_lung=left)
-
-
-def _points(polygon: Polygon) -> Points:
-    return [(column, row) for row, column in np.round(polygon, 1).tolist()]
-
-
-def _ends(line: HorizontalLine) -> Points:
-    return [(round(column, 1), round(line.row, 1)) for column in (line.start, line.stop)]

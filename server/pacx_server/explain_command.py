@@ -10,7 +10,8 @@ import typer
 from pacx.model import load
 from pacx.outputs import check_output
 from pacx.reading import read
-from pacx_server.rendering import render_overlay, to_display
+from pacx_server.outlines import OUTLINES, parse_outlines
+from pacx_server.overlay import Crop, Style, explain_radiograph
 
 
 def explain(
@@ -24,20 +25,23 @@ def explain(
     bundle: Annotated[str | None, typer.Option(help="A bundle's folder.")] = None,
     engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the heat map.")] = 0.5,
+    outlines: Annotated[
+        str, typer.Option(help="Any of heart, lungs, ratio, separated by commas.")
+    ] = ",".join(OUTLINES),
+    legend: Annotated[bool, typer.Option(help="Scale and texts in a corner.")] = True,
+    crop: Annotated[
+        Crop, typer.Option(help="auto: the thorax, where a name may be burnt into the film.")
+    ] = "auto",
 ) -> None:
     """An overlay on the original picture that shows where the model looked."""
     check_output(output, ".png")
-    model = load(bundle, engine=engine)
-    radiograph = read(file)
-    explanation = model.explain(radiograph, method=method, target=target, versus=versus)
-    compared = versus and f"against {versus}"
-    parts = (model.manifest.name, explanation.method, explanation.target, compared)
-    title = " · ".join(filter(None, parts))
-    picture = render_overlay(
-        to_display(radiograph.pixels),
-        explanation.grid,
-        explanation.geometry,
-        opacity=opacity,
-        title=title,
+    style = Style(opacity=opacity, legend=legend, outlines=parse_outlines(outlines), crop=crop)
+    picture = explain_radiograph(
+        load(bundle, engine=engine),
+        read(file),
+        method=method,
+        target=target,
+        versus=versus,
+        style=style,
     )
     output.write_bytes(picture)

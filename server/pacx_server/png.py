@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SUB_FILTER = 1
-_COLOUR_TYPES = {1: 0, 3: 2}
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 
 
 def encode_png(pixels: NDArray[np.uint8], text: Mapping[str, str] | None = None) -> bytes:
     """Write a PNG (ISO/IEC 15948) of 8 bits a sample.
 
     Args:
-        pixels: uint8 ``[rows, columns]`` for grey or ``[rows, columns, 3]`` for RGB.
+        pixels: uint8 ``[rows, columns]`` for grey, ``[rows, columns, 3]`` for RGB or 4 for RGBA.
         text: Latin-1 key words and texts, kept in ``tEXt`` chunks.
     """
     rows, columns = pixels.shape[:2]

@@ -228,6 +228,9 @@ class ExplanationResponse(Schema):
     grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
     signed: bool = Field(description="Whether negative values speak against the target.")
     focus: Focus | None = Field(description="Where the model has an anatomy decoder.")
+    anatomy: AnatomyAnswer | None = Field(
+        description="Outlines and measurements, for viewers that draw themselves."
+    )
     warnings: list[WarningNote]
     timing_ms: Timing
 

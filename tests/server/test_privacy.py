@@ -18,6 +18,7 @@ ROUTES = (
     ("/embeddings", "application/x-npy"),
     ("/explanations", "application/json"),
     ("/explanations", "image/png"),
+    ("/explanations", "image/svg+xml"),
 )
 
 

@@ -13,9 +13,10 @@ from PIL import Image
 
 from pacx.preprocessing import Geometry, PreprocessingSpec, prepare, upsample
 from pacx.radiograph import Radiograph
-from pacx_server.colours import blend_table, colour_map
+from pacx_server.colours import diverging, scale_of, sequential
+from pacx_server.outlines import COLOURS, Outline
 from pacx_server.png import encode_png
-from pacx_server.rendering import render_overlay, to_display
+from pacx_server.rendering import Decoration, render_overlay, to_display
 
 GRID = 14
 SPEC = PreprocessingSpec()
@@ -43,7 +44,9 @@ def overlay(
     display: NDArray[np.uint8], grid: NDArray[np.float32], opacity: float, legend: bool = False
 ) -> NDArray[np.uint8]:
     geometry = Geometry(display.shape[0], display.shape[1], SPEC.size)
-    return open_picture(render_overlay(display, grid, geometry, opacity=opacity, legend=legend))
+    decoration = Decoration(legend=legend)
+    png = render_overlay(display, grid, geometry, opacity=opacity, decoration=decoration)
+    return open_picture(png)
 
 
 def colourfulness(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -112,8 +115,10 @@ def test_the_legend_stays_in_its_corner() -> None:
     grid = np.linspace(0, 1, GRID * GRID, dtype=np.float32).reshape(GRID, GRID)
     geometry = Geometry(900, 1100, SPEC.size)
     title = "a model 1.0.0 · rollout"
-    plain = open_picture(render_overlay(display, grid, geometry, legend=False, title=title))
-    drawn = open_picture(render_overlay(display, grid, geometry, legend=True, title=title))
+    plain, drawn = (
+        open_picture(render_overlay(display, grid, geometry, decoration=decoration))
+        for decoration in (Decoration(legend=False), Decoration(title=title, notes=["Ratio 0.5"]))
+    )
     changed = np.argwhere((plain != drawn).any(axis=2))
     assert len(changed) > 1000
     assert changed[:, 0].min() > 900 * 3 / 4
@@ -125,16 +130,15 @@ def test_the_legend_gives_way_on_a_film_that_it_would_hide() -> None:
     title = "a model with a long name 1.0.0 · rollout"
     geometry = Geometry(48, 48, SPEC.size)
     with_legend, without = (
-        open_picture(render_overlay(display, peak(1, 1), geometry, legend=legend, title=title))
-        for legend in (True, False)
+        open_picture(render_overlay(display, peak(1, 1), geometry, decoration=decoration))
+        for decoration in (Decoration(title=title), Decoration(title=title, legend=False))
     )
     assert np.array_equal(with_legend, without)
 
 
 def test_the_file_says_what_it_is_even_without_a_legend() -> None:
-    png = render_overlay(
-        film(60, 60), peak(1, 1), Geometry(60, 60, 224), legend=False, title="m 1 · rollout"
-    )
+    decoration = Decoration(legend=False, title="m 1 · rollout")
+    png = render_overlay(film(60, 60), peak(1, 1), Geometry(60, 60, 224), decoration=decoration)
     with Image.open(BytesIO(png), formats=("PNG",)) as picture:
         assert picture.info["Title"] == "m 1 · rollout"
         assert picture.info["Disclaimer"] == "Not for clinical use"
@@ -146,19 +150,84 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert render_overlay(*arguments) == render_overlay(*arguments)
 
 
-@given(opacity=st.floats(0, 1), heat=st.integers(0, 255), grey=st.integers(0, 255))
-def test_every_mixture_lies_between_film_and_colour(opacity: float, heat: int, grey: int) -> None:
-    mixed = blend_table(opacity).view(np.uint8).reshape(256, 256, 4)[heat, grey, :3].astype(int)
-    colour = colour_map()[heat].astype(int)
-    expected = grey + opacity * heat / 255 * (colour - grey)
+@given(
+    opacity=st.floats(0, 1),
+    heat=st.integers(0, 255),
+    grey=st.integers(0, 255),
+    signed=st.booleans(),
+)
+def test_every_mixture_lies_between_film_and_colour(
+    opacity: float, heat: int, grey: int, signed: bool
+) -> None:
+    scale = scale_of(signed=signed)
+    table = scale.blend_table(opacity).view(np.uint8).reshape(256, 256, 4)
+    mixed = table[heat, grey, :3].astype(int)
+    expected = grey + opacity * scale.strengths[heat] * (scale.colours[heat].astype(int) - grey)
     assert np.abs(mixed - expected).max() <= 0.5 + 1e-3
 
 
 def test_the_colour_map_rises_evenly_in_lightness() -> None:
     """Lightness must never fall: order is then seen without seeing colours."""
-    linear = (colour_map() / 255.0) ** 2.2
+    linear = (sequential().colours / 255.0) ** 2.2
     luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(np.cbrt(luminance)) > -1e-3).all()
+
+
+def test_the_scale_of_signed_maps_is_symmetrical_and_empty_at_zero() -> None:
+    strengths = diverging().strengths
+    assert strengths[127] == strengths[128] == 0
+    assert strengths[0] == strengths[255] == 1
+    np.testing.assert_allclose(strengths, strengths[::-1])
+    assert (np.diff(strengths[128:]) > 0).all()
+
+
+@pytest.mark.parametrize("reach", [0.02, 40.0])
+def test_a_signed_map_is_blue_against_and_orange_for_with_one_measure(reach: float) -> None:
+    """Weak evidence for stays weak beside strong evidence against, whatever the minimum."""
+    grid = np.zeros((3, 3), np.float32)
+    grid[:, 0], grid[:, 2] = -reach, reach / 4
+    geometry = Geometry(90, 90, 224)
+    plain = Decoration(legend=False)
+    display = np.full((90, 90), 100, np.uint8)
+    picture = open_picture(
+        render_overlay(display, grid, geometry, signed=True, opacity=1, decoration=plain)
+    ).astype(int)
+    against, neither, favoured = picture[45, 2], picture[45, 45], picture[45, 88]
+    assert against.tolist() == diverging().colours[0].tolist()
+    assert neither.tolist() == [100, 100, 100]
+    assert favoured[0] - favoured[2] == pytest.approx((255 - 77) / 4, abs=3)
+
+
+def test_a_signed_map_of_zeros_colours_nothing() -> None:
+    display, grid = film(100, 90), np.zeros((GRID, GRID), np.float32)
+    plain = Decoration(legend=False)
+    png = render_overlay(display, grid, Geometry(100, 90, 224), signed=True, decoration=plain)
+    picture = open_picture(png)
+    assert np.array_equal(picture, np.repeat(display[..., np.newaxis], 3, axis=2))
+
+
+def test_outlines_lie_on_the_pixels_of_the_film_also_where_it_is_cropped() -> None:
+    display, flat = np.full((400, 300), 40, np.uint8), np.zeros((GRID, GRID), np.float32)
+    points = [(100.0, 150.0), (200.0, 150.0), (200.0, 300.0), (100.0, 300.0)]
+    heart = Outline(name="heart", points=points, closed=True)
+    geometry = Geometry(400, 300, 224)
+    whole, part = (
+        open_picture(
+            render_overlay(
+                display,
+                flat,
+                geometry,
+                decoration=Decoration(outlines=[heart], legend=False, box=box),
+            )
+        )
+        for box in (None, (60, 120, 260, 330))
+    )
+    drawn = np.argwhere((whole == COLOURS["heart"]).all(axis=2))
+    for row, column in points:
+        assert np.abs(drawn - (column, row)).max(axis=1).min() <= 2
+    inner = (whole[155:295, 105:195] == 40).all()
+    assert inner
+    assert np.array_equal(part, whole[120:330, 60:260])
 
 
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), colour=st.booleans(), data=st.data())

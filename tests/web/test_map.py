@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pacx.preprocessing import Geometry, upsample
-from pacx_server.colours import colour_map
+from pacx_server.colours import sequential
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.web.viewer import Viewer, decode
 
@@ -58,7 +58,7 @@ def test_the_map_sits_where_the_server_looked(viewer: Viewer, shaped_film: Path)
     grid = viewer.grid(shaped_film, "rollout")
     expected = upsample(grid - grid.min(), Geometry(rows=rows, columns=columns, size=224))
     levels = np.rint(expected * (255 / np.ptp(grid))).astype(int)
-    coloured = colour_map()[levels] * (levels[..., np.newaxis] / 255)
+    coloured = sequential().colours[levels] * (levels[..., np.newaxis] / 255)
     assert np.abs(seen - coloured).mean() < 1
     assert np.abs(seen - coloured).max() < 40, "no edge is moved by more than a pixel or two"
     hottest = np.unravel_index(int(seen.sum(axis=2).argmax()), expected.shape)
@@ -72,7 +72,9 @@ def test_what_is_saved_is_what_the_server_draws(viewer: Viewer, shaped_film: Pat
     viewer.set_opacity(60)
     saved = viewer.save(shaped_film.with_suffix(".png"))
     drawn = decode(
-        viewer.ask_server("explanations?opacity=0.6&legend=false", shaped_film, "image/png")
+        viewer.ask_server(
+            "explanations?opacity=0.6&legend=false&outlines=", shaped_film, "image/png"
+        )
     )
     rows, columns = drawn.shape[:2]
     assert saved.shape[1] == columns

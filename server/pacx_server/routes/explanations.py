@@ -3,36 +3,84 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio.to_thread
 import numpy as np
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pacx.interpretation import FilmFacts
 from pacx.model import METHODS
-from pacx.results import Explanation
+from pacx.results import Explanation, Prediction
 from pacx_server.callers import ModelName, PredictCaller, TheService
+from pacx_server.description import describe_anatomy, describe_warnings
 from pacx_server.examination import Examination
 from pacx_server.intake import Visit, receive_files
 from pacx_server.negotiation import preferred
-from pacx_server.rendering import render_overlay
+from pacx_server.outlines import OUTLINES, parse_outlines
+from pacx_server.overlay import Crop, Style, Subject, draw_explanation
 from pacx_server.routes.declarations import BINARY_CONTENT, UPLOAD_STATUSES, problems, upload_body
 from pacx_server.routes.embeddings import JSON_TYPE, NPY_TYPE, origin_headers
-from pacx_server.schemas import ExplanationResponse, Focus
+from pacx_server.schemas import ExplanationResponse, Focus, WarningNote
 from pacx_server.serving import Asked
+from pacx_server.vector import draw_svg
 
 router = APIRouter(tags=["radiographs"])
 
 PNG_TYPE = "image/png"
+SVG_TYPE = "image/svg+xml"
+KINDS = (JSON_TYPE, PNG_TYPE, NPY_TYPE, SVG_TYPE)
+_NAME = f"({'|'.join(OUTLINES)})"
+
+
+def style(
+    opacity: Annotated[
+        float, Query(ge=0, le=1, description="Of the strongest colour; pictures only.")
+    ] = 0.5,
+    legend: Annotated[
+        bool, Query(description="Draw scale and texts in a corner; pictures only.")
+    ] = True,
+    outlines: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            pattern=rf"^({_NAME}(,{_NAME})*)?$",
+            description=f"Any of {', '.join(OUTLINES)}, separated by commas; pictures only. "
+            "Without it all of them are drawn with a map, and none where opacity is 0.",
+        ),
+    ] = None,
+    crop: Annotated[
+        Crop,
+        Query(
+            description="What is shown: `thorax` (heart, lungs and a margin), `none` (the whole "
+            "film), or `auto`, which is the thorax where the pixels may show the patient's name "
+            "(BurnedInAnnotation); pictures only."
+        ),
+    ] = "auto",
+) -> Style:
+    """How pictures are drawn."""
+    chosen = None if outlines is None else parse_outlines(outlines)
+    return Style(opacity=opacity, legend=legend, outlines=chosen, crop=crop)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explained:
+    """All that an answer is made from."""
+
+    visit: Visit
+    examination: Examination
+    explanation: Explanation
+    style: Style
 
 
 @router.post(
     "/explanations",
     response_model=ExplanationResponse,
     responses={
-        200: {"content": {PNG_TYPE: BINARY_CONTENT, NPY_TYPE: BINARY_CONTENT}},
+        200: {"content": dict.fromkeys((PNG_TYPE, NPY_TYPE, SVG_TYPE), BINARY_CONTENT)},
         **problems(*UPLOAD_STATUSES, 406),
     },
     openapi_extra=upload_body(many=False),
@@ -41,6 +89,7 @@ async def explain(
     request: Request,
     service: TheService,
     caller: PredictCaller,
+    drawing: Annotated[Style, Depends(style)],
     method: Annotated[
         str, Query(max_length=64, description=f"How the map is made: {', '.join(METHODS)}.")
     ] = "rollout",
@@ -50,21 +99,16 @@ async def explain(
     versus: Annotated[
         str | None, Query(max_length=128, description="Finding that the target is compared with.")
     ] = None,
-    opacity: Annotated[
-        float, Query(ge=0, le=1, description="Of the hottest colour; pictures only.")
-    ] = 0.5,
-    legend: Annotated[
-        bool, Query(description="Draw scale and texts in a corner; pictures only.")
-    ] = True,
     model: ModelName = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Where the model looked in one radiograph.
 
-    By `Accept`: JSON, `image/png` (the overlay on the original picture, pixel for pixel), or
-    `application/x-npy` (float32, the model's grid).
+    By `Accept`: JSON, `image/png` (the overlay on the original picture, pixel for pixel),
+    `image/svg+xml` (map and outlines without the film), or `application/x-npy` (float32, the
+    model's grid).
     """
-    kind = preferred(accept, (JSON_TYPE, PNG_TYPE, NPY_TYPE))
+    kind = preferred(accept, KINDS)
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
         with visit.context.phase("explain"):
@@ -72,34 +116,46 @@ async def explain(
                 Asked(examination.outputs, examination.decoded.input, method, target, versus),
                 deadline=visit.deadline,
             )
-        if kind == PNG_TYPE:
-            with visit.context.phase("render"):
-                body = await anyio.to_thread.run_sync(
-                    _picture, visit, examination, explanation, opacity, legend
-                )
-        elif kind == NPY_TYPE:
-            body = _npy(explanation)
-        else:
-            body = _json(visit, examination, explanation)
-        return Response(body, headers=origin_headers(visit), media_type=kind)
+        explained = Explained(visit, examination, explanation, drawing)
+        with visit.context.phase("render"):
+            return await anyio.to_thread.run_sync(_answer, explained, kind)
 
 
-def _picture(
-    visit: Visit, examination: Examination, explanation: Explanation, opacity: float, legend: bool
+def _answer(explained: Explained, kind: str) -> Response:
+    """Draw or write the answer; this takes time and is for a thread."""
+    visit, examination = explained.visit, explained.examination
+    facts = examination.decoded.facts
+    prediction = visit.served.model.interpret(
+        examination.outputs,
+        examination.decoded.input.geometry,
+        FilmFacts(spacing_mm=facts.spacing_mm, view=facts.view),
+    )
+    notes = [*examination.decoded.warnings, *describe_warnings(prediction)]
+    if kind == JSON_TYPE:
+        body = _json(explained, prediction, notes)
+    elif kind == NPY_TYPE:
+        body = _npy(explained.explanation)
+    else:
+        body = _drawn(explained, prediction, notes, kind)
+    headers = origin_headers(visit) | {"x-warnings": ", ".join(note.code for note in notes)}
+    return Response(body, headers=headers, media_type=kind)
+
+
+def _drawn(
+    explained: Explained, prediction: Prediction, notes: list[WarningNote], kind: str
 ) -> bytes:
-    picture = examination.decoded.picture
+    subject = Subject(
+        model=explained.visit.served.identity.name,
+        explanation=explained.explanation,
+        anatomy=prediction.anatomy,
+        warnings={note.code for note in notes},
+    )
+    if kind == SVG_TYPE:
+        return draw_svg(subject, explained.style)
+    picture = explained.examination.decoded.picture
     if picture is None:
         raise RuntimeError("the decoder was not asked for a picture")
-    compared = explanation.versus and f"against {explanation.versus}"
-    parts = (visit.served.identity.name, explanation.method, explanation.target, compared)
-    return render_overlay(
-        picture,
-        explanation.grid,
-        explanation.geometry,
-        opacity=opacity,
-        legend=legend,
-        title=" · ".join(part for part in parts if part),
-    )
+    return draw_explanation(picture, subject, explained.style)
 
 
 def _npy(explanation: Explanation) -> bytes:
@@ -108,20 +164,22 @@ def _npy(explanation: Explanation) -> bytes:
     return buffer.getvalue()
 
 
-def _json(visit: Visit, examination: Examination, explanation: Explanation) -> bytes:
+def _json(explained: Explained, prediction: Prediction, notes: list[WarningNote]) -> bytes:
+    visit, explanation = explained.visit, explained.explanation
     answer = ExplanationResponse(
         request_id=visit.context.request_id,
         reference=visit.upload.reference,
         model=visit.served.identity,
-        image=examination.decoded.facts,
+        image=explained.examination.decoded.facts,
         method=explanation.method,
         target=explanation.target,
         versus=explanation.versus,
         grid=explanation.grid.tolist(),
         signed=explanation.signed,
         focus=_focus(explanation),
-        warnings=list(examination.decoded.warnings),
-        timing_ms=examination.timing(visit.context),
+        anatomy=describe_anatomy(prediction),
+        warnings=notes,
+        timing_ms=explained.examination.timing(visit.context),
     )
     return answer.model_dump_json().encode()
 

@@ -85,6 +85,7 @@ export async function explain(file, { model, method, target, versus }, signal) {
 /** The windowed film alone, decoded by the server since browsers read no DICOM. */
 export async function film(file, signal) {
   const headers = { accept: "image/png" };
-  const response = await post("explanations", { opacity: 0, legend: false }, file, { headers, signal });
+  const bare = { opacity: 0, legend: false, crop: "none" };
+  const response = await post("explanations", bare, file, { headers, signal });
   return createImageBitmap(await response.blob(), { colorSpaceConversion: "none" });
 }

@@ -1,0 +1,170 @@
+"""Pictures of explanations by the bundled model: outlines, crop, the form without the film."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import httpx
+import numpy as np
+import pytest
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+from pacx_server.explain_command import explain
+from pacx_server.outlines import COLOURS, OUTLINES
+from tests.phantom_dicom import WHITE, chest_pixels, dicom_bytes
+
+PNG = {"accept": "image/png"}
+SVG = {"accept": "image/svg+xml"}
+ROWS, COLUMNS = 500, 420
+NAMESPACE = "{http://www.w3.org/2000/svg}"
+BARE = "legend=false&opacity=0"
+
+
+@pytest.fixture(scope="module")
+def bundled(server_url: str) -> Iterator[httpx.Client]:
+    """A client of the server with the bundled model."""
+    with httpx.Client(base_url=server_url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def named() -> bytes:
+    """A phantom with something bright burnt into its upper left corner."""
+    pixels = chest_pixels(ROWS, COLUMNS)
+    pixels[:18, :120:3] = WHITE
+    return dicom_bytes(pixels, BurnedInAnnotation="YES")
+
+
+def ask(client: httpx.Client, query: str, file: bytes, accept: dict[str, str]) -> httpx.Response:
+    return client.post(f"/explanations?{query}", files={"file": file}, headers=accept)
+
+
+def picture(answer: httpx.Response) -> NDArray[np.uint8]:
+    assert answer.headers["content-type"] == "image/png", answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+
+def drawn(pixels: NDArray[np.uint8]) -> set[str]:
+    """Names of the outlines whose colour is somewhere in a picture."""
+    return {name for name in OUTLINES if (pixels == COLOURS[name]).all(axis=2).any()}
+
+
+def test_outlines_are_drawn_with_a_map_and_can_be_chosen(
+    bundled: httpx.Client, phantom_dicom: bytes
+) -> None:
+    wanted = {
+        "legend=false": {"heart", "lungs", "ratio"},
+        "legend=false&outlines=heart,ratio": {"heart", "ratio"},
+        "legend=false&outlines=": set(),
+        BARE: set(),
+        f"{BARE}&outlines=lungs": {"lungs"},
+    }
+    for query, names in wanted.items():
+        assert drawn(picture(ask(bundled, query, phantom_dicom, PNG))) == names, query
+
+
+def test_unknown_outlines_are_refused(bundled: httpx.Client, phantom_dicom: bytes) -> None:
+    answer = ask(bundled, "outlines=heart,spleen", phantom_dicom, PNG)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+
+
+def test_the_outlines_are_those_of_the_numbers(bundled: httpx.Client, phantom_dicom: bytes) -> None:
+    anatomy = ask(bundled, "", phantom_dicom, {}).json()["anatomy"]
+    predicted = bundled.post("/predict", files={"file": phantom_dicom}).json()["anatomy"]
+    assert anatomy == predicted
+    pixels = picture(ask(bundled, f"{BARE}&outlines=heart", phantom_dicom, PNG))
+    strokes = np.argwhere((pixels == COLOURS["heart"]).all(axis=2))
+    for column, row in anatomy["contours"]["heart"][0]:
+        assert np.abs(strokes + 0.5 - (row, column)).max(axis=1).min() <= 2.5
+
+
+def test_where_a_name_may_be_burnt_in_the_thorax_alone_is_shown(
+    bundled: httpx.Client, named: bytes
+) -> None:
+    shown = ask(bundled, BARE, named, PNG)
+    assert "burned_in_annotation" in shown.headers["x-warnings"].split(", ")
+    codes = [note["code"] for note in ask(bundled, "", named, {}).json()["warnings"]]
+    assert shown.headers["x-warnings"].split(", ") == codes
+    whole, part = picture(ask(bundled, f"{BARE}&crop=none", named, PNG)), picture(shown)
+    assert whole.shape == (ROWS, COLUMNS, 3)
+    assert (whole[:18] == 255).any()
+    assert part.shape[0] < ROWS
+    assert part.shape[1] < COLUMNS
+    assert not (part == 255).any()
+    assert np.array_equal(part, picture(ask(bundled, f"{BARE}&crop=thorax", named, PNG)))
+
+
+def test_a_crop_holds_heart_and_lungs(bundled: httpx.Client, phantom_dicom: bytes) -> None:
+    query = "legend=false&opacity=0&outlines=heart,lungs,ratio"
+    whole = picture(ask(bundled, query, phantom_dicom, PNG))
+    part = picture(ask(bundled, f"{query}&crop=thorax", phantom_dicom, PNG))
+    assert part.shape[0] < ROWS
+    for name in OUTLINES:
+        strokes = [(pixels == COLOURS[name]).all(axis=2).sum() for pixels in (whole, part)]
+        assert strokes[0] == strokes[1] > 0, name
+
+
+def test_without_a_known_thorax_nothing_with_a_name_is_shown(
+    http: httpx.Client, named: bytes
+) -> None:
+    """The tiny model has no decoder of heart and lungs."""
+    refused = ask(http, "", named, PNG)
+    assert (refused.status_code, refused.json()["code"]) == (422, "unusable_image")
+    assert "crop=none" in refused.json()["detail"]
+    assert ask(http, "crop=none", named, PNG).status_code == 200
+    assert ask(http, "", named, SVG).status_code == 200, "no pixel of the film is in an SVG"
+
+
+def test_an_svg_holds_map_and_outlines_in_film_pixels_and_no_film(
+    bundled: httpx.Client, phantom_dicom: bytes
+) -> None:
+    answer = ask(bundled, "method=relevance&target=Effusion&opacity=0.7", phantom_dicom, SVG)
+    assert answer.headers["content-type"] == "image/svg+xml"
+    root = ElementTree.fromstring(answer.text)
+    assert root.get("viewBox") == f"0 0 {COLUMNS} {ROWS}"
+    text = "".join(root.itertext())
+    for part in ("relevance", "Effusion", "Not for clinical use"):
+        assert part in text
+    numbers = ask(bundled, "method=relevance&target=Effusion", phantom_dicom, {}).json()
+    image = root.find(f"{NAMESPACE}image")
+    assert image is not None
+    data = base64.b64decode(image.attrib["href"].removeprefix("data:image/png;base64,"))
+    heat = np.asarray(Image.open(io.BytesIO(data)))
+    assert heat.shape[2] == 4
+    grid = np.array(numbers["grid"])
+    levels = (grid - grid.min()) / np.ptp(grid) * 255
+    cell = heat.shape[0] // len(grid)
+    middles = heat[cell // 2 :: cell, cell // 2 :: cell, 3]
+    assert np.abs(middles - levels).max() < 255 / cell + 2
+    heart = next(p for p in root.iter(f"{NAMESPACE}path") if p.get("class") == "heart")
+    found = [float(number) for number in re.findall(r"[\d.]+", heart.attrib["d"])]
+    np.testing.assert_allclose(
+        np.reshape(found, (-1, 2)), numbers["anatomy"]["contours"]["heart"][0], atol=0.1
+    )
+
+
+def test_the_command_draws_what_the_server_draws(
+    bundled: httpx.Client, phantom_dicom: bytes, tmp_path: Path
+) -> None:
+    file, output = tmp_path / "film.dcm", tmp_path / "overlay.png"
+    file.write_bytes(phantom_dicom)
+    app = typer.Typer()
+    app.command()(explain)
+    options = ["--method", "relevance", "--target", "Effusion", "--outlines", "heart"]
+    result = CliRunner().invoke(app, [str(file), "-o", str(output), *options])
+    assert result.exit_code == 0, result.output
+    query = "method=relevance&target=Effusion&outlines=heart"
+    served = picture(ask(bundled, query, phantom_dicom, PNG))
+    written = np.asarray(Image.open(output))
+    assert written.shape == served.shape
+    assert np.abs(written.astype(int) - served).mean() < 1
+    refused = CliRunner().invoke(app, [str(file), "-o", str(output), "--outlines", "spleen"])
+    assert refused.exit_code != 0
