@@ -38,7 +38,15 @@ def untrained(seed: int = 0) -> Classifier:
 @lru_cache
 def trained(steps: int = 250) -> Classifier:
     """A classifier, made once, that tells whether a film has a bright or a dark square."""
-    classifier, random = untrained().train(), np.random.default_rng(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a model is only slowed down by threads that wait
+    classifier = _fitted(untrained().train(), steps)
+    torch.set_num_threads(threads)
+    return classifier.eval().requires_grad_(False)
+
+
+def _fitted(classifier: Classifier, steps: int) -> Classifier:
+    random = np.random.default_rng(0)
     optimiser = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
     for _ in range(steps):
         pictures, labels = _films(32, random)
@@ -47,7 +55,7 @@ def trained(steps: int = 250) -> Classifier:
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()
-    return classifier.eval().requires_grad_(False)
+    return classifier
 
 
 def background(random: np.random.Generator, side: int = 56) -> NDArray[np.float32]:
