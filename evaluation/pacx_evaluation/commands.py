@@ -34,8 +34,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="linear, few-label, calibration, subgroups, alignment, robustness, export-parity, "
-            "explanations or speed; repeatable."
+            help="linear, few-label, finetune, segmentation, calibration, subgroups, alignment, "
+            "robustness, export-parity, explanations or speed; repeatable."
         ),
     ] = None,
     label: Annotated[
@@ -47,8 +47,15 @@ def evaluate(
         int, typer.Option(min=1, help="Films for robustness, export-parity and speed, at most.")
     ] = 200,
     outlines: Annotated[
-        Path | None, typer.Option(help="JSON of outlines on the films in --data: explanations.")
+        Path | None, typer.Option(help="JSON of outlines on films in --data: explanations, masks.")
     ] = None,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Of fine-tuning.")] = 5,
+    learning_rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Of fine-tuning; repeatable, the best on films not reported is kept."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of fine-tuning.")] = 3,
+    decoder_steps: Annotated[int, typer.Option(min=1, help="Of segmentation's decoder.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of folds, subsets and resampling.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(help="File that keeps embeddings between evaluations.")
@@ -68,6 +75,7 @@ def evaluate(
         opened = open_benchmark(benchmark, data=data, labels=label or (), within=within)
 
         from pacx_evaluation.evaluation import prepare, run
+        from pacx_evaluation.protocols.study import decoder_recipe, tuning_plan
         from pacx_evaluation.report.writer import write_report
         from pacx_evaluation.statistics.bootstrap import Bootstrap
         from pacx_evaluation.subjects import EmbeddingCache, open_subject
@@ -83,6 +91,8 @@ def evaluate(
             subsets=subsets,
             films=films,
             outlined=read_outlines(outlines, data) if outlines and data else (),
+            tuning=tuning_plan(learning_rate, seeds=seeds, epochs=epochs),
+            decoder=decoder_recipe(decoder_steps, seed),
             progress=progress,
         )
         outcomes = run(study, protocol or ["linear"], progress)

@@ -10,9 +10,11 @@ from pacx.errors import EvaluationError
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.progress import Progress
 from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
+from pacx_evaluation.protocols.study import DECODER, TUNING, TuningPlan
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, Encoder
 from pacx_training.cohorts.outlines import OutlinedFilm
+from pacx_training.segmentation import FittingRecipe
 
 
 def prepare(
@@ -25,6 +27,8 @@ def prepare(
     subsets: int = 5,
     films: int = 200,
     outlined: Sequence[OutlinedFilm] = (),
+    tuning: TuningPlan = TUNING,
+    decoder: FittingRecipe = DECODER,
     progress: Progress = lambda *_: None,
 ) -> Study:
     """Embed the films of a benchmark with every subject.
@@ -42,6 +46,8 @@ def prepare(
         subsets=subsets,
         films=films,
         outlined=outlined,
+        tuning=tuning,
+        decoder=decoder,
     )
 
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
 from pacx.bundle import Bundle
@@ -18,6 +16,7 @@ from pacx_evaluation.subjects import EmbeddingCache, Film, Identity, open_subjec
 from pacx_evaluation.subjects.encoder import Embeddings, file_sha256
 from tests.conftest import Serving
 from tests.evaluation.conftest import DrawnFilms
+from tests.onnx_pooling import write_pooling
 
 
 class Counting:
@@ -74,16 +73,7 @@ def test_random_weights_are_repeated_by_their_seed() -> None:
 
 @pytest.fixture
 def pooling_onnx(tmp_path: Path) -> Path:
-    """A graph whose embedding is the mean of each channel; batches of one only."""
-    pixels = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])
-    output = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 3])
-    pool = helper.make_node("GlobalAveragePool", ["image"], ["pooled"])
-    flat = helper.make_node("Flatten", ["pooled"], ["features"])
-    graph = helper.make_graph([pool, flat], "pooling", [pixels], [output])
-    opset = helper.make_opsetid("", 17)
-    path = tmp_path / "pooling.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
-    return path
+    return write_pooling(tmp_path / "pooling.onnx")
 
 
 def test_any_onnx_file_with_an_image_input_is_a_subject(

@@ -33,6 +33,7 @@ class AnatomyConfig(BaseModel):
     detail: int = Field(8, ge=1, description="Channels that the film itself gives.")
     features: int = Field(16, ge=1, description="Channels on the masks' grid.")
     upsampling: int = Field(4, ge=1, description="Pixels of a mask on a side of a patch.")
+    structures: int = Field(len(STRUCTURES), ge=1, description="Masks of a film.")
 
     @property
     def side(self) -> int:
@@ -41,9 +42,9 @@ class AnatomyConfig(BaseModel):
 
 
 class AnatomyDecoder(nn.Module):
-    """Tokens ``[N, T, D]`` and :func:`film_detail` -> logits ``[N, 3, side, side]``.
+    """Tokens ``[N, T, D]`` and :func:`film_detail` -> logits ``[N, C, side, side]``.
 
-    The channels are ``STRUCTURES``; a pixel belongs to a structure where its logit is positive.
+    The channels of anatomy are ``STRUCTURES``; a pixel belongs to a structure where its logit is positive.
     """
 
     def __init__(self, config: AnatomyConfig) -> None:
@@ -56,7 +57,7 @@ class AnatomyDecoder(nn.Module):
         self.detail = nn.Conv2d(1, detail, 4, stride=2, padding=1)
         self.join = nn.Conv2d(features + detail, features, 3, padding=1)
         self.refine = nn.Conv2d(features, features, 3, padding=1)
-        self.masks = nn.Conv2d(features, len(STRUCTURES), 1)
+        self.masks = nn.Conv2d(features, config.structures, 1)
 
     def forward(self, tokens: Tensor, detail: Tensor) -> Tensor:
         """Decode a batch; ``detail`` is ``[N, 1, 2 side, 2 side]``."""
@@ -100,7 +101,7 @@ def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Binary cross-entropy plus soft Dice, as the paper trains its segmentation heads.
 
     Args:
-        logits: ``[N, 3, S, S]``.
+        logits: ``[N, C, S, S]``.
         masks: The same shape, shares of a pixel in [0, 1].
     """
     probabilities = logits.sigmoid()
@@ -119,7 +120,7 @@ def fit_decoder(
         config: Its shape.
         tokens: ``[N, T, D]``, any float type.
         detail: ``[N, 1, 2 side, 2 side]``, see :func:`film_detail`.
-        masks: uint8 ``[N, 3, side, side]``, share of a pixel times 255.
+        masks: uint8 ``[N, C, side, side]``, share of a pixel times 255.
         recipe: How.
 
     Returns:
@@ -154,11 +155,11 @@ def dice(masks: Masks, truth: Masks) -> NDArray[np.float64]:
     """Dice's coefficient per film and structure.
 
     Args:
-        masks: bool ``[N, 3, S, S]``.
+        masks: bool ``[N, C, S, S]``.
         truth: The same shape.
 
     Returns:
-        float64 ``[N, 3]``; 1 where both are empty.
+        float64 ``[N, C]``; 1 where both are empty.
     """
     overlap = 2 * (masks & truth).sum(axis=(2, 3))
     total = masks.sum(axis=(2, 3)) + truth.sum(axis=(2, 3))

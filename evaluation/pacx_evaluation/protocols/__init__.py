@@ -10,6 +10,7 @@ from pacx_evaluation.protocols import (
     explanations,
     export_parity,
     few_label,
+    finetune,
     linear,
     robustness,
     speed,
@@ -22,6 +23,7 @@ __all__ = ["PROTOCOLS", "Drawing", "Entrant", "Outcome", "Study"]
 PROTOCOLS: Mapping[str, Callable[[Study], Outcome]] = {
     linear.NAME: linear.run,
     few_label.NAME: few_label.run,
+    finetune.NAME: finetune.run,
     calibration.NAME: calibration.run,
     subgroups.NAME: subgroups.run,
     alignment.NAME: alignment.run,

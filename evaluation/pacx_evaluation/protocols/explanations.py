@@ -17,10 +17,10 @@ from pacx.measures import silhouette_focus
 from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
 from pacx_evaluation.measurements import Measurement, Section, ends
-from pacx_evaluation.protocols.export_parity import encoder_config
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study, patient_count
 from pacx_evaluation.report.forest import forest
 from pacx_evaluation.statistics.calibration import mean
+from pacx_evaluation.subjects.bundle_weights import encoder_config
 from pacx_evaluation.subjects.encoder import LocalEncoder
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine

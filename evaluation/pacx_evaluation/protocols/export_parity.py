@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from pacx.bundle import HEADS, WEIGHTS, Bundle
+from pacx.bundle import HEADS, Bundle
 from pacx.engines import Engine, open_ungated
 from pacx.engines.parity import LIMITS, Measure, distances, probabilities
 from pacx.engines.protocol import Tensor
@@ -25,12 +24,11 @@ from pacx.preprocessing import normalise, prepare
 from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.sampling import Rows, auroc_change, reported_films
 from pacx_evaluation.protocols.study import Outcome, Study
+from pacx_evaluation.subjects.bundle_weights import bundle_network
 from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
 from pacx_export.verification import VARIANTS
-from pacx_training.checkpoints import load_strictly, read_tensors
-from pacx_training.encoder import EncoderConfig, VisionTransformer
 
 NAME = "export-parity"
 BATCH = 8
@@ -108,30 +106,11 @@ def torch_engine(bundle: Bundle) -> TorchEngine:
     Raises:
         CheckpointError: The weights are no encoder.
     """
-    encoder = VisionTransformer(encoder_config(bundle))
-    tensors = read_tensors(bundle.path(WEIGHTS))
-    load_strictly(encoder, {key: tensor.float() for key, tensor in tensors.items()})
-    classifier = Classifier(encoder, bundle.manifest.heads)
+    classifier = Classifier(bundle_network(bundle), bundle.manifest.heads)
     stored = load_file(bundle.path(HEADS))
     wanted = classifier.heads.state_dict()
     classifier.heads.load_state_dict({key: stored[f"heads.{key}"] for key in wanted})
     return TorchEngine(classifier.eval().requires_grad_(False))
-
-
-def encoder_config(bundle: Bundle) -> EncoderConfig:
-    """The shape of a bundle's encoder, as torch wants it."""
-    spec, tensors = bundle.manifest.encoder, read_tensors(bundle.path(WEIGHTS))
-    hub = json.loads(bundle.path("config.json").read_bytes())
-    return EncoderConfig(
-        image_size=bundle.manifest.input.size,
-        patch_size=spec.patch_size,
-        embed_dim=spec.embedding_dimension,
-        depth=spec.depth,
-        num_heads=spec.heads,
-        mlp_ratio=len(tensors["blocks.0.mlp.fc1.bias"]) / spec.embedding_dimension,
-        layer_norm_eps=hub["layer_norm_eps"],
-        position_embedding="learned",
-    )
 
 
 def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison]:

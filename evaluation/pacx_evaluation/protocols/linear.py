@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pacx.manifest import Interval
 from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.comparisons import compare
-from pacx_evaluation.protocols.probes import FindingScores, QuantityScores
+from pacx_evaluation.protocols.probes import FindingScores, QuantityScores, Scored
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study, patient_count
 from pacx_evaluation.report.curves import precision_recall_curves, roc_curves
 from pacx_evaluation.report.forest import difference_forest, forest
@@ -107,26 +107,48 @@ def _quantity(study: Study, subject: str, scores: QuantityScores) -> Iterator[Me
 def _macro(study: Study, entrant: Entrant) -> Iterator[Measurement]:
     """Mean AUROC, average precision and F1 over the findings that are reported."""
     scores = study.reported(entrant)
+    statistics: dict[str, list[Statistic]] = {
+        "auroc": [discrimination.auroc(s.labels, s.probabilities) for s in scores],
+        "average_precision": [
+            discrimination.average_precision(s.labels, s.probabilities) for s in scores
+        ],
+        "f1_at_one_half": [discrimination.rate(s.labels, s.logits >= 0, "f1") for s in scores],
+    }
+    yield from macro(study, entrant.name, scores, statistics)
+
+
+def macro(
+    study: Study,
+    subject: str,
+    scores: Sequence[Scored],
+    statistics: Mapping[str, Sequence[Statistic]],
+    *,
+    protocol: str = NAME,
+) -> Iterator[Measurement]:
+    """Means over findings; nothing where fewer than two are reported.
+
+    Args:
+        study: How intervals are resampled.
+        subject: Its name.
+        scores: One a finding.
+        statistics: By metric, one a finding.
+        protocol: That they belong to.
+    """
     if len(scores) < 2:
         return
     rows = np.unique(np.concatenate([score.rows for score in scores]))
     patients = study.benchmark.cohort.patients[rows]
     positive = np.unique(np.concatenate([score.rows[score.labels] for score in scores]))
-    builders: dict[str, Callable[[FindingScores], Statistic]] = {
-        "auroc": lambda s: discrimination.auroc(s.labels, s.probabilities),
-        "average_precision": lambda s: discrimination.average_precision(s.labels, s.probabilities),
-        "f1_at_one_half": lambda s: discrimination.rate(s.labels, s.logits >= 0, "f1"),
-    }
-    for metric, build in builders.items():
-        parts = [(np.searchsorted(rows, score.rows), build(score)) for score in scores]
+    places = [np.searchsorted(rows, score.rows) for score in scores]
+    for metric, builds in statistics.items():
         found = study.bootstrap.interval(
-            partial(_mean_over, parts),
+            partial(_mean_over, list(zip(places, builds, strict=True))),
             np.isin(rows, positive),
             patients,
         )
         yield Measurement(
-            subject=entrant.name,
-            protocol=NAME,
+            subject=subject,
+            protocol=protocol,
             target="macro",
             metric=metric,
             **ends(found),
@@ -141,7 +163,7 @@ def _mean_over(parts: list[tuple[NDArray[np.intp], Statistic]], weights: Values)
 
 def measurement(
     subject: str,
-    scores: FindingScores,
+    scores: Scored,
     metric: str,
     interval: Interval | None,
     *,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,20 @@ FEW_STRENGTH = 1e-2
 """Inverse regularisation where there are too few patients to choose one."""
 PENALTIES = tuple(10.0 ** np.arange(0, 6.5, 0.5))
 TARGET_FALSE_POSITIVE_RATE = 0.20
-_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""Probes are small: threads of BLAS wait for each other longer than they work."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Probes are small: threads of BLAS wait for each other longer than they work."""
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        with threadpool_limits(limits=1, user_api="blas"):
+            return function(*args, **kwargs)
+
+    return limited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +78,35 @@ class Decision:
     def probabilities(self, embeddings: Embeddings) -> Values:
         """After temperature scaling, ``[N]``."""
         return np.asarray(expit(self.logits(embeddings) / self.temperature))
+
+
+class Scored(Protocol):
+    """What is known of the M reported films of one finding, however they were scored."""
+
+    @property
+    def target(self) -> Target:
+        """The finding."""
+        ...
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Places in the cohort ``[M]``."""
+        ...
+
+    @property
+    def labels(self) -> Labels:
+        """Truth ``[M]``."""
+        ...
+
+    @property
+    def patients(self) -> NDArray[np.str_]:
+        """One name per patient ``[M]``."""
+        ...
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing is reported."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

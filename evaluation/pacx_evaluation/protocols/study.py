@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pacx.errors import SubjectError
 from pacx_evaluation.benchmarks import Benchmark, Target
-from pacx_evaluation.measurements import Section
+from pacx_evaluation.measurements import Frozen, Section
 from pacx_evaluation.protocols.probes import (
     FindingScores,
     QuantityScores,
@@ -23,6 +24,8 @@ from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import Encoder
 from pacx_evaluation.subjects.encoder import Embeddings
 from pacx_training.cohorts.outlines import OutlinedFilm
+from pacx_training.finetuning import FineTuningRecipe
+from pacx_training.segmentation import FittingRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +66,32 @@ class Outcome:
     drawings: tuple[Drawing, ...] = ()
 
 
+class TuningPlan(Frozen):
+    """How encoders are fine-tuned."""
+
+    learning_rates: tuple[float, ...] = Field((3e-5, 1e-4, 3e-4), min_length=1)
+    seeds: int = Field(3, ge=1)
+    recipe: FineTuningRecipe = FineTuningRecipe()
+
+
+def tuning_plan(
+    learning_rates: Sequence[float] | None = None, *, seeds: int = 3, epochs: float = 5
+) -> TuningPlan:
+    """A plan; without learning rates the usual ones are tried."""
+    recipe = FineTuningRecipe(epochs=epochs)
+    if not learning_rates:
+        return TuningPlan(seeds=seeds, recipe=recipe)
+    return TuningPlan(learning_rates=tuple(learning_rates), seeds=seeds, recipe=recipe)
+
+
+def decoder_recipe(steps: int = 1000, seed: int = 0) -> FittingRecipe:
+    """How decoders of masks are fitted."""
+    return FittingRecipe(steps=steps, seed=seed)
+
+
+TUNING, DECODER = tuning_plan(), decoder_recipe()
+
+
 @dataclass(kw_only=True, eq=False)
 class Study:
     """Shared by all protocols of one evaluation; scores are computed once.
@@ -74,7 +103,9 @@ class Study:
         seed: Of folds and subsets.
         subsets: Number of few-label subsets.
         films: Bound on the films that are encoded again by robustness, export parity and speed.
-        outlined: Films with outlines of heart and lungs, for explanations.
+        outlined: Films with outlines of heart and lungs, for explanations and segmentation.
+        tuning: How encoders are fine-tuned.
+        decoder: How decoders of masks are fitted.
     """
 
     benchmark: Benchmark
@@ -84,6 +115,8 @@ class Study:
     subsets: int = 5
     films: int = 200
     outlined: Sequence[OutlinedFilm] = ()
+    tuning: TuningPlan = TUNING
+    decoder: FittingRecipe = DECODER
     _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)
     _quantities: dict[tuple[str, str], QuantityScores] = field(default_factory=dict, init=False)
 

@@ -9,6 +9,7 @@ METRICS = {
     "f1_at_one_half": "F1 at a probability of 0.5, uncalibrated",
     "prevalence": "Prevalence",
     "auroc_delong": "AUROC with DeLong's interval, clustered by patient",
+    "auroc_over_seeds": "AUROC from the worst to the best seed",
     "r_squared": "Share of variance explained (R²)",
     "spearman": "Rank correlation (Spearman)",
     "ece": "Expected calibration error",

@@ -61,10 +61,19 @@ def standard_error(
 def paired_test(
     labels: Labels, first: Values, second: Values, patients: NDArray[np.str_] | None = None
 ) -> PairedTest:
-    """Whether two scores have the same AUROC."""
-    areas, spread = covariance(labels, np.stack([first, second]), patients)
-    difference = float(areas[1] - areas[0])
-    error = float(np.sqrt(max(0.0, spread[0, 0] + spread[1, 1] - 2 * spread[0, 1])))
+    """Whether two scores have the same AUROC.
+
+    Args:
+        labels: bool ``[N]``, both classes present.
+        first: ``[N]``, or ``[S, N]``, whose S areas are averaged, as over seeds.
+        second: The same; its S may be another.
+        patients: str ``[N]``; None treats every film as its own patient.
+    """
+    left, right = np.atleast_2d(first), np.atleast_2d(second)
+    areas, spread = covariance(labels, np.concatenate([left, right]), patients)
+    contrast = np.repeat([-1 / len(left), 1 / len(right)], [len(left), len(right)])
+    difference = float(contrast @ areas)
+    error = float(np.sqrt(max(0.0, contrast @ spread @ contrast)))
     if error < np.finfo(np.float64).eps:
         return PairedTest(difference=difference, standard_error=0.0, p=float(difference == 0))
     p = float(2 * norm.sf(abs(difference) / error))

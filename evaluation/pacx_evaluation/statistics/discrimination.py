@@ -6,7 +6,7 @@ a single row of ones gives the plain metric.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -72,6 +72,11 @@ def rate(labels: Labels, decisions: Labels, name: Rate) -> Callable[[Values], Va
         return _ratio(numerator, denominator)
 
     return statistic
+
+
+def mean_of(statistics: Sequence[Callable[[Values], Values]]) -> Callable[[Values], Values]:
+    """The mean of several statistics of the same films, as over seeds."""
+    return lambda weights: np.asarray(np.mean([one(weights) for one in statistics], axis=0))
 
 
 def prevalence(labels: Labels) -> float:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 import pacx.model
 from pacx_evaluation.subjects.encoder import Embeddings, LocalEncoder, identity_of
+
+if TYPE_CHECKING:
+    from pacx_training.encoder import VisionTransformer
 
 
 def from_bundle(directory: Path, name: str, *, engine: str = "auto") -> LocalEncoder:
@@ -25,6 +29,11 @@ def from_bundle(directory: Path, name: str, *, engine: str = "auto") -> LocalEnc
     def run(pixels: NDArray[np.float32]) -> Embeddings:
         return model.engine.run("encode", {"pixel_values": pixels})["embedding"]
 
+    def network() -> VisionTransformer:
+        from pacx_evaluation.subjects.bundle_weights import bundle_network  # imports torch
+
+        return bundle_network(model.bundle)
+
     identity = identity_of(
         name,
         "bundle",
@@ -35,4 +44,6 @@ def from_bundle(directory: Path, name: str, *, engine: str = "auto") -> LocalEnc
     )
     facts = {"simulated_physiology": manifest.simulated_physiology, "licence": manifest.licence}
     identity = identity.model_copy(update=facts)
-    return LocalEncoder(identity=identity, spec=model.spec, run=run, bundle=model.bundle)
+    return LocalEncoder(
+        identity=identity, spec=model.spec, run=run, bundle=model.bundle, network=network
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from pacx.manifest import Provenance
 from pacx.preprocessing import PreprocessingSpec, normalise, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import read
+
+if TYPE_CHECKING:
+    from pacx_training.encoder import VisionTransformer
 
 Embeddings = NDArray[np.float32]
 Film: TypeAlias = Path | Radiograph
@@ -79,12 +82,15 @@ class LocalEncoder:
         spec: How it wants its input.
         run: ``pixel_values`` float32 ``[N, 3, S, S]`` -> embeddings float32 ``[N, D]``.
         bundle: Where it came from, if that was a bundle.
+        network: Makes a new copy of the encoder in torch, float32, on the CPU and in evaluation
+            mode; None where the weights are not torch's.
     """
 
     identity: Identity
     spec: PreprocessingSpec
     run: Callable[[NDArray[np.float32]], Embeddings]
     bundle: Bundle | None = None
+    network: Callable[[], VisionTransformer] | None = None
 
     def embed(self, films: Sequence[Film]) -> Embeddings:
         """Read, prepare and encode films; see :class:`Encoder`."""

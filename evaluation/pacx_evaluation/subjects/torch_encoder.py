@@ -74,13 +74,18 @@ def _local(
     provenance: Provenance | None = None,
 ) -> LocalEncoder:
     device = default_device()
-    encoder = encoder.to(device).requires_grad_(False)
+    frozen = encoder.to(device).requires_grad_(False)
     spec = PreprocessingSpec(size=encoder.config.image_size)
 
     def run(pixels: NDArray[np.float32]) -> Embeddings:
         with torch.inference_mode():
-            found: Embeddings = encoder(torch.from_numpy(pixels).to(device)).cls.cpu().numpy()
+            found: Embeddings = frozen(torch.from_numpy(pixels).to(device)).cls.cpu().numpy()
         return found
+
+    def network() -> VisionTransformer:
+        copy = VisionTransformer(encoder.config)
+        copy.load_state_dict(frozen.state_dict())
+        return copy.eval()
 
     identity = identity_of(
         name,
@@ -91,4 +96,4 @@ def _local(
         description=description,
         provenance=provenance,
     )
-    return LocalEncoder(identity=identity, spec=spec, run=run)
+    return LocalEncoder(identity=identity, spec=spec, run=run, network=network)
