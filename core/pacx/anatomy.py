@@ -25,7 +25,10 @@ RATIOS = (0.25, 0.95)
 _NOT_SEEN = (
     "Heart and lungs do not look like those of a frontal chest film, so nothing is measured."
 )
-_SUPINE = "AP films enlarge the heart: the cardiothoracic ratio is not comparable with PA films."
+_SUPINE = (
+    "AP films, such as those of patients who lie, enlarge the heart: the cardiothoracic ratio is "
+    "not comparable with PA films."
+)
 _UNKNOWN = "The view is unknown: the cardiothoracic ratio is meant for upright PA films."
 
 

@@ -24,6 +24,8 @@ _VIEW_CODES = {
     "R-10232": "LATERAL",
     "399067008": "LATERAL",
 }
+_SUPINE = frozenset({"HFS", "FFS"})
+"""Patient positions on the back (PS3.3 section C.7.3.1.1.2), with the detector beneath."""
 _LATERAL = ImageWarning("lateral_view", "This is a lateral view; models expect frontal ones.")
 _BURNED_IN = ImageWarning(
     "burned_in_annotation", "The pixels may show the patient's name; do not pass overlays on."
@@ -60,7 +62,11 @@ def read_gate(
 
 
 def read_view(values: Values) -> str | None:
-    """``PA``, ``AP``, ``LATERAL`` or None: View Position, else its code, else the orientation."""
+    """``PA``, ``AP``, ``LATERAL`` or None: View Position, else its code, else what is implied.
+
+    Rows that run from front to back make a view lateral; of who lies on the back only AP films
+    can be taken.
+    """
     position = values.text(tags.VIEW_POSITION)
     if position in _FRONTAL_VIEWS:
         return _FRONTAL_VIEWS[position]
@@ -69,7 +75,9 @@ def read_view(values: Values) -> str | None:
     for item in values.items(tags.VIEW_CODE_SEQUENCE):
         return _VIEW_CODES.get(item.text(tags.CODE_VALUE) or "")
     rows_run = values.text(tags.PATIENT_ORIENTATION)
-    return "LATERAL" if rows_run is not None and rows_run.startswith(("A", "P")) else None
+    if rows_run is not None and rows_run.startswith(("A", "P")):
+        return "LATERAL"
+    return "AP" if values.text(tags.PATIENT_POSITION) in _SUPINE else None
 
 
 def _body_part(values: Values, options: ReadingOptions) -> list[ImageWarning]:

@@ -90,6 +90,9 @@ def test_another_part_passes_with_a_warning_where_it_is_allowed() -> None:
         ({"ViewPosition": None, "PatientOrientation": ["L", "F"]}, None),
         ({"ViewPosition": None, "PatientOrientation": ["", "F"]}, None),
         ({"ViewPosition": ""}, None),
+        ({"ViewPosition": "", "PatientPosition": "HFS"}, "AP"),
+        ({"ViewPosition": "", "PatientPosition": "HFP"}, None),
+        ({"ViewPosition": "PA", "PatientPosition": "HFS"}, "PA"),
     ],
 )
 def test_the_view_and_its_warning(elements: Elements, view: str | None) -> None:
