@@ -162,9 +162,14 @@ async def _counted(
 
 
 class _MemoryParser(MultiPartParser):
-    """Starlette's parser, without its temporary files."""
+    """Starlette's parser, without its temporary files, which knows whether the form has ended."""
 
     spool_max_size = sys.maxsize
+    ended = False
+
+    def on_end(self) -> None:
+        super().on_end()
+        self.ended = True
 
 
 async def _read_form(
@@ -181,6 +186,8 @@ async def _read_form(
         form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequest(_reason(error)) from error
+    if not parser.ended:
+        raise MalformedRequest("The multipart form ends in the middle.")
     return Upload(files=await _files(form), reference=_reference(form))
 
 

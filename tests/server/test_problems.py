@@ -57,6 +57,12 @@ FORM = {"content-type": "multipart/form-data; boundary=b"}
             "empty_body",
         ),
         (b"nothing of a form", FORM, 400, "malformed_request"),
+        (
+            b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nhalf',
+            FORM,
+            400,
+            "malformed_request",
+        ),
         (b"x", {"content-type": "multipart/form-data"}, 400, "malformed_request"),
         (gzip.compress(b"x" * 999, mtime=0), RAW | {"content-encoding": "gzip"}, 415, None),
         (b"x", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
