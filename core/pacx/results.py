@@ -102,6 +102,11 @@ class Prediction:
     warnings: tuple[ImageWarning, ...] = ()
     values: tuple[EstimatedValue, ...] = ()
 
+    @property
+    def simulated_labels(self) -> frozenset[str]:
+        """Labels of the findings that were learnt from simulated physiology."""
+        return frozenset(finding.label for finding in self.findings if finding.simulated)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:

@@ -63,19 +63,25 @@ class Subject:
         explanation: The map.
         anatomy: Heart and lungs; None where the model does not find them.
         warnings: Codes of everything that a reader should know.
+        simulated: Labels of findings that were learnt from simulated physiology.
     """
 
     model: str
     explanation: Explanation
     anatomy: Anatomy | None
     warnings: Collection[str]
+    simulated: Collection[str] = ()
 
     @property
     def title(self) -> str:
         """Model, method and target."""
         map_ = self.explanation
-        compared = map_.versus and f"against {map_.versus}"
-        return " · ".join(filter(None, (self.model, map_.method, map_.target, compared)))
+        compared = map_.versus and f"against {self._marked(map_.versus)}"
+        target = map_.target and self._marked(map_.target)
+        return " · ".join(filter(None, (self.model, map_.method, target, compared)))
+
+    def _marked(self, label: str) -> str:
+        return f"{label} (simulated)" if label in self.simulated else label
 
     @property
     def notes(self) -> list[str]:
@@ -164,5 +170,6 @@ def explain_radiograph(
         explanation=model.explain_from(outputs, prepared, method, target, versus),
         anatomy=prediction.anatomy,
         warnings={warning.code for warning in (*radiograph.warnings, *prediction.warnings)},
+        simulated=prediction.simulated_labels,
     )
     return draw_explanation(to_display(radiograph.pixels), subject, style)

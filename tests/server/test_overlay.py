@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from pacx.preprocessing import Geometry
+from pacx.results import Explanation
 from pacx_server.explain_command import explain
 from pacx_server.outlines import COLOURS, OUTLINES
+from pacx_server.overlay import DEFAULT, Subject
+from pacx_server.vector import draw_svg
 from tests.phantom_dicom import WHITE, chest_pixels, dicom_bytes
 
 PNG = {"accept": "image/png"}
@@ -69,6 +73,27 @@ def test_outlines_are_drawn_with_a_map_and_can_be_chosen(
     }
     for query, names in wanted.items():
         assert drawn(picture(ask(bundled, query, phantom_dicom, PNG))) == names, query
+
+
+def test_a_target_that_was_simulated_says_so() -> None:
+    explanation = Explanation(
+        method="relevance",
+        target="High NT-proBNP",
+        versus="Edema",
+        grid=np.zeros((2, 2), np.float32),
+        signed=True,
+        geometry=Geometry(rows=8, columns=8, size=8),
+    )
+    subject = Subject(
+        model="a model",
+        explanation=explanation,
+        anatomy=None,
+        warnings=(),
+        simulated={"High NT-proBNP"},
+    )
+    marked = "High NT-proBNP (simulated) · against Edema"
+    assert subject.title == f"a model · relevance · {marked}"
+    assert marked in draw_svg(subject, DEFAULT).decode()
 
 
 def test_unknown_outlines_are_refused(bundled: httpx.Client, phantom_dicom: bytes) -> None:

@@ -63,6 +63,10 @@ def test_what_a_richer_model_says_is_shown(viewer: Viewer, film: Path) -> None:
     physiology = viewer.page.get_by_role("table", name="Physiology")
     assert "simulated" in physiology.inner_text()
     assert "not calibrated" in physiology.inner_text()
+    assert "Low haemoglobin (simulated)" in viewer.announced()
+    targets = viewer.at("target").locator("option").all_inner_texts()
+    assert targets[-1] == "Low haemoglobin (simulated)"
+    assert "simulated" not in targets[0]
     warnings = viewer.page.get_by_role("list", name="Warnings").get_by_role("listitem")
     assert [text.split(":")[0] for text in warnings.all_inner_texts()] == [
         "Simulated physiology",

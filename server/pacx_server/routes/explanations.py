@@ -149,6 +149,7 @@ def _drawn(
         explanation=explained.explanation,
         anatomy=prediction.anatomy,
         warnings={note.code for note in notes},
+        simulated=prediction.simulated_labels,
     )
     if kind == SVG_TYPE:
         return draw_svg(subject, explained.style)

@@ -2,6 +2,7 @@
 
 import * as catalogue from "./catalogue.js";
 import { element } from "./element.js";
+import { marked } from "./findings.js";
 import { available } from "./outlines.js";
 
 const at = (id) => document.getElementById(id);
@@ -63,9 +64,10 @@ function offerMaps(predictions) {
     at("method"),
     catalogue.methods(names).map((name) => ({ value: name, text: catalogue.title(name) })),
   );
-  const [first, ...others] = predictions.map(({ findings }) => findings.map(({ label }) => label));
-  const labels = first.filter((label) => others.every((all) => all.includes(label)));
-  const targets = labels.map((label) => ({ value: label, text: catalogue.words(label) }));
+  const [first, ...others] = predictions.map(({ findings }) => findings);
+  const targets = first
+    .filter(({ label }) => others.every((all) => all.some((other) => other.label === label)))
+    .map((finding) => ({ value: finding.label, text: marked(finding) }));
   fill(at("target"), targets);
   fill(at("versus"), [{ value: "", text: "nothing" }, ...targets]);
 }

@@ -77,10 +77,15 @@ export function showFindings(container, panes) {
   container.replaceChildren(...parts);
 }
 
+/** A finding's name as words, which say so where it was learnt from simulated physiology. */
+export function marked({ label: name, simulated }) {
+  return simulated ? `${words(name)} (simulated)` : words(name);
+}
+
 /** The findings in one sentence, for those who listen. */
 export function summary({ findings }) {
   const positive = findings.filter((finding) => finding.positive);
-  const names = positive.map(({ label: name, probability }) => `${words(name)} ${percent(probability)}`);
+  const names = positive.map((finding) => `${marked(finding)} ${percent(finding.probability)}`);
   if (!positive.length) return `None of ${findings.length} findings is above its threshold.`;
   return `${positive.length} of ${findings.length} above threshold: ${names.join(", ")}.`;
 }

@@ -3,6 +3,7 @@
 import * as catalogue from "./catalogue.js";
 import { element } from "./element.js";
 import { Film, WHOLE } from "./film.js";
+import { marked } from "./findings.js";
 import { paint, paintScale, peak, range } from "./heatmap.js";
 import * as outlines from "./outlines.js";
 import { Viewport } from "./viewport.js";
@@ -81,8 +82,10 @@ export class Pane {
   /** What is laid over the film, in words. */
   get caption() {
     const { method, target, versus } = this.map;
-    const findings = [target, versus].filter(Boolean).map(catalogue.words).join(" against ");
-    return [catalogue.title(method), findings].filter(Boolean).join(" · ");
+    const { findings } = this.reading.prediction;
+    const explained = [target, versus].map((name) => findings.find(({ label }) => label === name));
+    const names = explained.filter(Boolean).map(marked).join(" against ");
+    return [catalogue.title(method), names].filter(Boolean).join(" · ");
   }
 
   /** Where the map is hottest, as seen on the screen. */
