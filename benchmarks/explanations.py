@@ -29,9 +29,9 @@ from pacx.explanations import (
 from pacx.findings import target_index
 from pacx.preprocessing import normalise
 from pacx_evaluation.faithfulness import deletion_gain, infidelity_of, insertion_gain
-from pacx_evaluation.subjects.bundle_weights import encoder_config
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
+from pacx_training.bundle_weights import encoder_config
 from pacx_training.cohorts.nih import read_nih
 from pacx_training.encoder import VisionTransformer
 

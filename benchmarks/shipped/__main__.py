@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.shipped.choice import choose as choose_encoder
 from benchmarks.shipped.comparison import Line
 from benchmarks.shipped.films import write_films
 from benchmarks.shipped.interpolation import write_interpolated
@@ -49,6 +50,16 @@ def interpolate(
 ) -> None:
     """Write an encoder that went only a share of the way of stage 2."""
     write_interpolated(before, after, share, output)
+
+
+@app.command()
+def choose(
+    before: Before,
+    candidate: Annotated[list[Path], typer.Option(help="Run with a comparison.json; repeatable.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")],
+) -> None:
+    """Copy the encoder that ships: most physiology, no finding lost, or what was before."""
+    typer.echo(f"{choose_encoder(before, candidate, output).name} ships.")
 
 
 @app.command()

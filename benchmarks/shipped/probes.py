@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +14,7 @@ from sklearn.model_selection import GroupKFold
 from benchmarks.reproduction.probes import predictions
 from benchmarks.shipped.markers import MARKERS, Markers
 from pacx_training.cohorts.manifest import Cohort
-from pacx_training.embeddings import embed_films
 from pacx_training.heads import fit_logistic, fit_probe
-from pacx_training.runs import RunDirectory
 from pacx_training.tasks import HeadsRecipe
 
 Values = NDArray[np.float64]
@@ -54,12 +51,6 @@ class Answers:
     high_few: Values
 
 
-def embeddings_of(run: RunDirectory, films: Cohort, cache: Path) -> Embeddings:
-    """Embed films with a run's encoder, or read what was embedded before; ``[N, D]``."""
-    path = cache / f"{digest_of(run, films.paths)}.npy"
-    return kept(path, lambda: embed_films(run.load_encoder(), films.paths))
-
-
 def kept(path: Path, measure: Callable[[], NDArray[_Number]]) -> NDArray[_Number]:
     """What took long to measure, from its file where it was measured before."""
     if not path.is_file():
@@ -67,13 +58,6 @@ def kept(path: Path, measure: Callable[[], NDArray[_Number]]) -> NDArray[_Number
         np.save(path, measure())
     found: NDArray[_Number] = np.load(path, allow_pickle=False)
     return found
-
-
-def digest_of(run: RunDirectory, paths: Iterable[Path]) -> str:
-    """Short hash of an encoder's weights and of the films that it is asked about."""
-    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
-    digest.update("\n".join(map(str, paths)).encode())
-    return digest.hexdigest()[:16]
 
 
 def answers(

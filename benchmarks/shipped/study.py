@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
+from benchmarks.shipped.choice import LINES
 from benchmarks.shipped.comparison import (
     Films,
     Line,
@@ -26,8 +26,6 @@ from benchmarks.shipped.probes import (
     AGE,
     Embeddings,
     answers,
-    digest_of,
-    embeddings_of,
     kept,
     nih_val,
 )
@@ -35,9 +33,9 @@ from pacx.masks import STRUCTURES
 from pacx.model import load
 from pacx_training.cohorts.manifest import Cohort, read_manifest
 from pacx_training.cohorts.outlines import read_outlines
+from pacx_training.embeddings import embeddings_of, encoded_digest
 from pacx_training.runs import RunDirectory
 
-_LINES: TypeAdapter[list[Line]] = TypeAdapter(list[Line])
 EXPLAINED = 150
 """Films whose relevance is measured, at most."""
 
@@ -82,12 +80,12 @@ def write_study(study: Study, output: Path, *, final: bool, deep: bool) -> list[
     """
     films = read_manifest(study.films)
     markers = read_markers(study.cohort, films.splits)
-    both = tuple(embeddings_of(run, films, study.cache) for run in study.runs)
+    both = tuple(embeddings_of(run, films.paths, study.cache) for run in study.runs)
     lines = [*_probed(films, markers, both, final=final)]
     if deep:
         lines += [*_focused(study, films, markers, both, final=final), *_outlined(study)]
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(_LINES.dump_json(lines, indent=2) + b"\n")
+    output.write_bytes(LINES.dump_json(lines, indent=2) + b"\n")
     return lines
 
 
@@ -122,7 +120,7 @@ def _focused(
         paths = [films.paths[row] for row in asked]
         lifts = [
             kept(
-                study.cache / f"focus-{digest_of(run, paths)}.npy",
+                study.cache / f"focus-{encoded_digest(run, paths)}.npy",
                 partial(heart_focus, run, embeddings, films, markers, asked, hearts),
             )
             for run, embeddings in zip(study.runs, both, strict=True)
@@ -137,7 +135,10 @@ def _outlined(study: Study) -> Iterator[Line]:
     films = read_outlines(outlines, study.data / "radiographs" / "nih")
     patients = np.array([film.patient for film in films])
     before, after = (
-        kept(study.cache / f"dice-{digest_of(run, [outlines])}.npy", partial(dice_of, run, films))
+        kept(
+            study.cache / f"dice-{encoded_digest(run, [outlines])}.npy",
+            partial(dice_of, run, films),
+        )
         for run in study.runs
     )
     for channel, name in enumerate(STRUCTURES):

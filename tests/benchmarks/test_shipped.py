@@ -13,9 +13,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.shipped.__main__ import app
-from benchmarks.shipped.comparison import Films, compared, final_lines, label_lines
+from benchmarks.shipped.choice import LINES, PHYSIOLOGY, choose
+from benchmarks.shipped.comparison import Films, Line, compared, final_lines, label_lines
 from benchmarks.shipped.markers import MARKERS
 from benchmarks.shipped.probes import AGE, FINDINGS, READ_OUTS, Answers, nih_train, nih_val
+from pacx.cli import app as pacx
+from pacx.manifest import Interval
 from pacx_training.cohorts.catalogue import Terms, read_cohort
 from pacx_training.cohorts.manifest import Cohort, read_manifest
 from pacx_training.cohorts.phantom import phantom_radiograph
@@ -92,6 +95,52 @@ def test_an_encoder_goes_a_share_of_the_way(tiny_run: RunDirectory, tmp_path: Pa
         torch.testing.assert_close(tensor, start[name] + 0.25, rtol=1e-5, atol=1e-5)
     assert between.load_provenance().steps[-1].endswith("interpolate --share 0.25")
     assert between.load_heads() == ()
+
+
+def test_simulated_heads_say_so(table: Path, tiny_run: RunDirectory, tmp_path: Path) -> None:
+    words = ["train", "heads", "--recipe", RECIPE, "--encoder", tiny_run.path, "--data", table]
+    words += ["-o", tmp_path / "run", "--cache", tmp_path / "cache"]
+    words += ["--set", "folds=2", "--set", "replicates=20"]
+    for _ in range(2):  # the second time from the cache
+        answer = CliRunner().invoke(pacx, list(map(str, words)))
+        assert answer.exit_code == 0, answer.output
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    run = RunDirectory(tmp_path / "run")
+    findings, levels, markers = (head.spec for head in run.load_heads())
+    assert not any(finding.simulated for finding in findings.findings)
+    assert {column.group for column in (*levels.columns, *markers.columns)} == {"physiology"}
+    assert all(column.simulated for column in (*levels.columns, *markers.columns))
+    story = run.load_provenance()
+    assert any("drawn for films by a simulation" in limit for limit in story.limitations)
+    assert story.sources[-1].simulated
+
+
+def candidate(folder: Path, *, finding: float, physiology: float) -> Path:
+    """A run whose probes differ from those before stage 2 by so much, give or take 0.01."""
+
+    def line(measure: str, change: float) -> Line:
+        around = Interval(value=change, low=change - 0.01, high=change + 0.01)
+        return Line(measure=measure, films=9, before=around, after=around, difference=around)
+
+    lines = [line(f"{label}, AUROC", 0.1) for label in FINDINGS[1:]]
+    lines += [line(f"{FINDINGS[0]}, AUROC", finding), line(PHYSIOLOGY, physiology)]
+    folder.mkdir()
+    (folder / "comparison.json").write_bytes(LINES.dump_json(lines))
+    (folder / "checkpoints").mkdir()
+    return folder
+
+
+def test_the_most_physiology_ships_that_loses_no_finding(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    some = candidate(tmp_path / "some", finding=-0.004, physiology=0.02)
+    more = candidate(tmp_path / "more", finding=0.01, physiology=0.03)
+    lossy = candidate(tmp_path / "lossy", finding=-0.006, physiology=0.09)
+    doubtful = candidate(tmp_path / "doubtful", finding=0.1, physiology=0.009)
+    assert choose(before, [some, more, lossy, doubtful], tmp_path / "first") == more
+    assert (tmp_path / "first" / "comparison.json").is_file()
+    assert not (tmp_path / "first" / "checkpoints").exists()
+    assert choose(before, [lossy, doubtful], tmp_path / "second") == before
 
 
 def test_both_encoders_are_measured_on_the_same_resamples() -> None:

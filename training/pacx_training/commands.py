@@ -147,6 +147,9 @@ def heads(
     recipe: Recipe = "small",
     images: Images = None,
     patients: Patients = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the films' embeddings, made where missing.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train heads on a frozen encoder: findings with thresholds, values with intervals."""
@@ -155,7 +158,7 @@ def heads(
 
     options = tuple(overrides or ())
     reports = train_findings(
-        recipe, encoder, data, output, options, images=images, patients=patients
+        recipe, encoder, data, output, options, images=images, patients=patients, cache=cache
     )
     values = [report for report in reports if isinstance(report, ValueReport)]
     findings = [report for report in reports if not isinstance(report, ValueReport)]
@@ -185,9 +188,13 @@ def anatomy(
 
 
 def import_checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="safetensors or a torch checkpoint.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="safetensors, a torch checkpoint, or a bundle: folder or name.")
+    ],
     output: Output,
-    initialisation: Annotated[str, typer.Option(help="What it is and where it comes from.")],
+    initialisation: Annotated[
+        str | None, typer.Option(help="What it is and where it comes from; a bundle says so.")
+    ] = None,
     layer_norm_eps: Annotated[
         float | None,
         typer.Option(help="1e-5 for the authors' merged stage 2; told from the keys otherwise."),
@@ -197,9 +204,16 @@ def import_checkpoint(
         list[str] | None, typer.Option(help="An output of the head, in order; repeatable.")
     ] = None,
 ) -> None:
-    """Turn a checkpoint of timm, MAE, DINOv2 or the authors into a run folder."""
+    """Turn a checkpoint of timm, MAE, DINOv2 or the authors, or a bundle, into a run folder."""
+    from pacx.bundle import bundled, open_bundle, resolve
+    from pacx_training.bundle_imports import import_bundle
     from pacx_training.imports import import_run
 
+    if checkpoint.is_dir() or bundled(str(checkpoint)).is_dir():
+        import_bundle(open_bundle(resolve(checkpoint)), output)
+        return
+    if initialisation is None:
+        raise typer.BadParameter("Say by --initialisation what the checkpoint is.")
     import_run(
         checkpoint,
         output,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +14,40 @@ from numpy.typing import NDArray
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_training.cohorts.images import prepared
 from pacx_training.encoder import VisionTransformer
+from pacx_training.runs import RunDirectory, default_device
 
 BATCH = 32
+
+
+def embeddings_of(
+    run: RunDirectory, paths: Sequence[Path], cache: Path | None = None
+) -> NDArray[np.float32]:
+    """The CLS embedding of every film by a run's encoder, in order.
+
+    Args:
+        run: Of the encoder.
+        paths: Files of radiographs, which do not change while their embeddings are cached.
+        cache: Folder where embeddings are kept under a hash of encoder and paths.
+
+    Returns:
+        float32 ``[N, D]``.
+    """
+    path = None if cache is None else cache / f"{encoded_digest(run, paths)}.npy"
+    if path is not None and path.is_file():
+        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return found
+    made = embed_films(run.load_encoder().to(default_device()), paths)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, made)
+    return made
+
+
+def encoded_digest(run: RunDirectory, paths: Iterable[Path]) -> str:
+    """Short hash of an encoder's weights and of the paths of what it is asked about."""
+    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
+    digest.update("\n".join(map(str, paths)).encode())
+    return digest.hexdigest()[:16]
 
 
 def embed_films(encoder: VisionTransformer, paths: Sequence[Path]) -> NDArray[np.float32]:

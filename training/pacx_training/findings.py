@@ -10,13 +10,13 @@ from pacx.errors import RecipeError
 from pacx_training.atomic import write_atomically
 from pacx_training.cohorts.catalogue import read_cohort, source_of
 from pacx_training.cohorts.manifest import Cohort
-from pacx_training.embeddings import embed_films
+from pacx_training.embeddings import embeddings_of
 from pacx_training.heads import FindingReport
 from pacx_training.multitask import Report, train_heads
 from pacx_training.novelty import fit_novelty, load_novelty, save_novelty
 from pacx_training.provenance import extended
 from pacx_training.recipes import read_section, save_section
-from pacx_training.runs import RunDirectory, TrainedHead, default_device
+from pacx_training.runs import RunDirectory, TrainedHead
 from pacx_training.tasks import HeadsRecipe
 
 _REPORTS: TypeAdapter[tuple[Report, ...]] = TypeAdapter(tuple[Report, ...])
@@ -39,6 +39,7 @@ def train_findings(
     *,
     images: Path | None = None,
     patients: Path | None = None,
+    cache: Path | None = None,
 ) -> tuple[Report, ...]:
     """Train the heads of a recipe and write a whole run.
 
@@ -52,6 +53,7 @@ def train_findings(
         overrides: ``key=value`` on the recipe's section ``heads``.
         images: See :func:`read_cohort`, as for ``patients``.
         patients: Table of admissions and patients.
+        cache: Folder of the films' embeddings, which are most of the work; made where missing.
 
     Returns:
         How every target and read-out fared, also written to ``heads-report.json``.
@@ -63,10 +65,10 @@ def train_findings(
     """
     recipe = read_section(recipe_name, "heads", HeadsRecipe, overrides)
     source, run = RunDirectory(encoder), RunDirectory(output)
-    model = source.load_encoder().to(default_device())
+    model = source.load_encoder()
     cohort, terms = read_cohort(data, images=images, patients=patients)
     kept = _kept(source, recipe)
-    embeddings = embed_films(model, cohort.paths)
+    embeddings = embeddings_of(source, cohort.paths, cache)
     heads, reports = train_heads(cohort, embeddings, recipe, simulated=terms.simulated)
     seen = cohort.splits == "train"
     known = load_novelty(source) if kept else None

@@ -20,6 +20,7 @@ from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.cohorts.randomisation import randomise
 from pacx_training.encoder import VisionTransformer
+from pacx_training.precision import arithmetic
 from pacx_training.segmentation import AnatomyConfig, film_detail
 
 BATCH = 16
@@ -121,7 +122,8 @@ def _encode(
     device, size = encoder.cls_token.device, encoder.config.image_size
     pictures = np.stack([_resized(view.pixels, size) for view in shown])
     pixels = torch.from_numpy(normalise(pictures, PreprocessingSpec(size=size))).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
+    fast = arithmetic("auto") == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
         tokens = encoder(pixels).tokens
     shares = [[_resized(mask, config.side, _BOX) for mask in view.masks] for view in shown]
     levels = torch.from_numpy(np.round(np.clip(shares, 0, 1) * 255).astype(np.uint8))

@@ -24,11 +24,11 @@ from pacx.preprocessing import normalise, prepare
 from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.sampling import Rows, auroc_change, reported_films
 from pacx_evaluation.protocols.study import Outcome, Study
-from pacx_evaluation.subjects.bundle_weights import bundle_network
 from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
 from pacx_export.verification import VARIANTS
+from pacx_training.bundle_weights import bundle_network
 
 NAME = "export-parity"
 BATCH = 8

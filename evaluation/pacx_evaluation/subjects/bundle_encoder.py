@@ -30,7 +30,7 @@ def from_bundle(directory: Path, name: str, *, engine: str = "auto") -> LocalEnc
         return model.engine.run("encode", {"pixel_values": pixels})["embedding"]
 
     def network() -> VisionTransformer:
-        from pacx_evaluation.subjects.bundle_weights import bundle_network  # imports torch
+        from pacx_training.bundle_weights import bundle_network  # imports torch
 
         return bundle_network(model.bundle)
 

@@ -1,0 +1,83 @@
+"""From a bundle back to a run, so that heads can be added to a model that one was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from pacx.bundle import HEADS, Bundle
+from pacx.manifest import AnatomySpec, HeadSpec, NoveltySpec
+from pacx.novelty import MEAN, WHITENING
+from pacx_training.anatomy_files import save_anatomy
+from pacx_training.bundle_weights import bundle_network
+from pacx_training.checkpoints import load_strictly
+from pacx_training.novelty import FittedNovelty, save_novelty
+from pacx_training.provenance import extended
+from pacx_training.runs import RunDirectory, TrainedHead
+from pacx_training.segmentation import AnatomyConfig, AnatomyDecoder
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+def import_bundle(bundle: Bundle, output: Path) -> None:
+    """Write a run with all that a bundle has learnt; its encoder was rounded to float16.
+
+    Args:
+        bundle: Opened, so that every file fits its manifest.
+        output: Run folder to write.
+
+    Raises:
+        CheckpointError: Its weights are not those of an encoder and heads of ours.
+    """
+    run, manifest = RunDirectory(output), bundle.manifest
+    arrays = load_file(bundle.path(HEADS))
+    run.save_encoder(bundle_network(bundle))
+    run.save_heads(_head(spec, arrays) for spec in manifest.heads)
+    if manifest.novelty is not None:
+        save_novelty(run, _novelty(manifest.novelty, arrays))
+    if manifest.anatomy is not None:
+        _save_anatomy(run, manifest.anatomy, _below("anatomy.", arrays), manifest.encoder.grid[0])
+    step = f"pacx import {manifest.name} {manifest.version}"
+    run.save_provenance(extended(manifest.provenance, step, ()))
+    run.save_environment()
+
+
+def _below(prefix: str, arrays: Arrays) -> Arrays:
+    return {k.removeprefix(prefix): array for k, array in arrays.items() if k.startswith(prefix)}
+
+
+def _head(spec: HeadSpec, arrays: Arrays) -> TrainedHead:
+    own = _below(f"heads.{spec.name}.", arrays)
+    return TrainedHead(
+        spec=spec,
+        weight=own["weight"],
+        bias=own["bias"],
+        hidden_weight=own.get("hidden.weight"),
+        hidden_bias=own.get("hidden.bias"),
+    )
+
+
+def _novelty(spec: NoveltySpec, arrays: Arrays) -> FittedNovelty:
+    return FittedNovelty(spec=spec, mean=arrays[MEAN], whitening=arrays[WHITENING])
+
+
+def _save_anatomy(run: RunDirectory, spec: AnatomySpec, arrays: Arrays, grid: int) -> None:
+    width, embed_dim = arrays["reduce.weight"].shape
+    detail, features = len(arrays["detail.bias"]), len(arrays["refine.bias"])
+    upsampling = round((len(arrays["up.bias"]) / features) ** 0.5)
+    config = AnatomyConfig(
+        embed_dim=embed_dim,
+        grid=grid,
+        width=width,
+        detail=detail,
+        features=features,
+        upsampling=upsampling,
+    )
+    decoder = AnatomyDecoder(config)
+    load_strictly(decoder, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    save_anatomy(run, decoder, spec)
