@@ -31,6 +31,10 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="The folder that a named benchmark is read from.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="MIMIC-CXR-JPG's folder, for medmod and cxl-seg; else --data."),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,7 +76,9 @@ def evaluate(
         from pacx_evaluation.benchmarks import open_benchmark
 
         # Before anything heavy is imported: a table that is wrong is told at once.
-        opened = open_benchmark(benchmark, data=data, labels=label or (), within=within)
+        opened = open_benchmark(
+            benchmark, data=data, images=images, labels=label or (), within=within
+        )
 
         from pacx_evaluation.evaluation import prepare, run
         from pacx_evaluation.protocols.study import decoder_recipe, tuning_plan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pacx.errors import EvaluationError
+from pacx.errors import BenchmarkError, EvaluationError
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.progress import Progress
 from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
@@ -15,6 +15,8 @@ from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, Encoder
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.segmentation import FittingRecipe
+
+ABOUT_LABELS = frozenset({"linear", "few-label", "finetune", "calibration", "subgroups"})
 
 
 def prepare(
@@ -58,10 +60,16 @@ def run(
 
     Raises:
         EvaluationError: There is no such protocol; says which there are.
+        BenchmarkError: A protocol asks about labels, and the benchmark has none.
     """
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise EvaluationError(f"There is no such protocol. Known ones: {', '.join(PROTOCOLS)}.")
+    if not study.benchmark.targets and (asking := ABOUT_LABELS.intersection(protocols)):
+        raise BenchmarkError(
+            f"{study.benchmark.title} has no labels: --protocol segmentation, not "
+            f"{', '.join(sorted(asking))}."
+        )
     outcomes = []
     for place, name in enumerate(protocols):
         progress(name, place, len(protocols))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pacx.masks import STRUCTURES
+from pacx_training.precision import arithmetic
 from pacx_training.recipes import RecipeSection
 
 Masks = NDArray[np.bool_]
@@ -44,7 +45,8 @@ class AnatomyConfig(BaseModel):
 class AnatomyDecoder(nn.Module):
     """Tokens ``[N, T, D]`` and :func:`film_detail` -> logits ``[N, C, side, side]``.
 
-    The channels of anatomy are ``STRUCTURES``; a pixel belongs to a structure where its logit is positive.
+    The channels of anatomy are ``STRUCTURES``; a pixel belongs to a structure where its logit is
+    positive.
     """
 
     def __init__(self, config: AnatomyConfig) -> None:
@@ -135,7 +137,7 @@ def fit_decoder(
     for index in _batches(len(tokens), recipe):
         channels = tokens[index].float().transpose(1, 2)
         noisy = functional.dropout1d(channels, recipe.token_dropout).transpose(1, 2)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic("auto") == "bf16"):
             logits = decoder(noisy, detail[index].float())
         optimiser.zero_grad()
         loss = segmentation_loss(logits.float(), masks[index].float() / 255)

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.errors import BenchmarkError
+from pacx_evaluation.benchmarks.masks import FilmMasks
 from pacx_evaluation.measurements import Frozen
 from pacx_evaluation.subjects.encoder import file_sha256
 from pacx_training.cohorts.manifest import Cohort
 
 Kind = Literal["finding", "quantity"]
+Metric = Literal["auroc", "f1", "iou"]
 Films = NDArray[np.bool_]
 
 
@@ -68,6 +70,7 @@ class Benchmark:
         simulated: Whether any label came from simulated physiology.
         metric: What the benchmark's authors report.
         paired: Vectors float32 ``[N, K]`` that were measured with each film, by name.
+        masks: Outlines, for segmentation.
     """
 
     name: str
@@ -79,8 +82,9 @@ class Benchmark:
     credit: str = ""
     caveats: tuple[str, ...] = ()
     simulated: bool = False
-    metric: Literal["auroc", "f1"] = "auroc"
+    metric: Metric = "auroc"
     paired: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    masks: FilmMasks | None = None
 
     def __post_init__(self) -> None:
         """Refuse a benchmark that cannot answer anything."""
@@ -88,7 +92,7 @@ class Benchmark:
         unknown = [t.label for t in self.targets if {t.label, t.within or t.label} - known]
         if unknown:
             raise BenchmarkError(f"{self.title} has no labels {', '.join(sorted(set(unknown)))}.")
-        if not self.targets or not len(self.cohort):
+        if not (self.targets or self.masks) or not len(self.cohort):
             raise BenchmarkError(f"{self.title} has no film or nothing to ask about it.")
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pacx.errors import CohortError
+from pacx.masks import STRUCTURES
 from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Target
+from pacx_evaluation.benchmarks.masks import FilmMasks
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.cohorts.simulated.physiology import STATES as ALL_STATES
+from pacx_training.cohorts.simulated.writer import UNKNOWN
 from pacx_training.cohorts.symile_mimic import SPLITS, SymileSplit, read_symile
 
 FILMS = "films"
+LABELS = (1, 2, 3)
+"""Heart, right and left lung in a label map, in the order of ``STRUCTURES``."""
 _WHITE = 255
 STATES = {
     "heart failure": "heart_failure",
@@ -79,7 +85,32 @@ def simulated_benchmark(folder: Path) -> Benchmark:
             "laboratory percentiles": np.concatenate([split.percentiles for split in present]),
             "latent physiology": truth[list(ALL_STATES)].to_numpy(dtype=np.float32),
         },
+        masks=_masks(folder, present),
     )
+
+
+def _masks(folder: Path, present: Sequence[SymileSplit]) -> FilmMasks | None:
+    """Exact outlines of phantoms; None where the films are real ones, whose are not known."""
+    maps = [_label_map(folder, split) for split in present]
+    places = [(part, row) for part, split in enumerate(present) for row in split.rows.tolist()]
+    known = np.array([maps[part][row, 0, 0] != UNKNOWN for part, row in places], dtype=np.bool_)
+
+    def read(index: int) -> NDArray[np.float32]:
+        part, row = places[index]
+        return np.stack([maps[part][row] == number for number in LABELS]).astype(np.float32)
+
+    return FilmMasks(structures=STRUCTURES, known=known, read=read) if known.any() else None
+
+
+def _label_map(folder: Path, split: SymileSplit) -> NDArray[np.uint8]:
+    path = folder / "truth" / f"masks_{split.name}.npy"
+    try:
+        found: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise CohortError(f"truth/{path.name} cannot be read.") from error
+    if found.ndim != 3 or len(found) <= split.rows.max():
+        raise CohortError(f"truth/{path.name} does not describe these films.")
+    return found
 
 
 def _truth(folder: Path, split: SymileSplit) -> pd.DataFrame:

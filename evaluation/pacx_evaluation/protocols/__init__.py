@@ -13,6 +13,7 @@ from pacx_evaluation.protocols import (
     finetune,
     linear,
     robustness,
+    segmentation,
     speed,
     subgroups,
 )
@@ -24,6 +25,7 @@ PROTOCOLS: Mapping[str, Callable[[Study], Outcome]] = {
     linear.NAME: linear.run,
     few_label.NAME: few_label.run,
     finetune.NAME: finetune.run,
+    segmentation.NAME: segmentation.run,
     calibration.NAME: calibration.run,
     subgroups.NAME: subgroups.run,
     alignment.NAME: alignment.run,

@@ -16,14 +16,14 @@ from pacx.masks import Mask
 from pacx.measures import silhouette_focus
 from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
-from pacx_evaluation.measurements import Measurement, Section, ends
-from pacx_evaluation.protocols.study import Drawing, Outcome, Study, patient_count
+from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.protocols.means import mean_over_films
+from pacx_evaluation.protocols.study import Drawing, Outcome, Study
 from pacx_evaluation.report.forest import forest
-from pacx_evaluation.statistics.calibration import mean
-from pacx_evaluation.subjects.bundle_weights import encoder_config
 from pacx_evaluation.subjects.encoder import LocalEncoder
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
+from pacx_training.bundle_weights import encoder_config
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.encoder import VisionTransformer, initialise
 
@@ -151,20 +151,15 @@ def _row(
     values: Sequence[float],
     patients: NDArray[np.str_],
 ) -> Measurement:
-    defined = np.isfinite(values)
-    kept, names = np.asarray(values)[defined], patients[defined]
-    found = None
-    if len(kept):
-        found = study.bootstrap.interval(mean(kept), np.zeros(len(kept), np.bool_), names)
-    return Measurement(
-        subject=subject,
+    return mean_over_films(
+        study,
+        values,
+        patients,
         protocol=NAME,
+        subject=subject,
         target=method,
         metric=metric,
-        **ends(found),
-        reason=None if found else "the structure or the map is empty on every film",
-        films=len(kept),
-        patients=patient_count(names),
+        undefined="the structure or the map is empty on every film",
     )
 
 

@@ -20,8 +20,9 @@ from pacx_evaluation.subjects import Identity
 
 DISCLAIMER = "Research demonstration, not for clinical use."
 HEADLINES = {
-    "auroc": ("auroc", "spearman", "ece", "films_per_second"),
-    "f1": ("f1_at_one_half", "auroc", "spearman", "ece", "films_per_second"),
+    "auroc": ("auroc", "spearman", "iou", "ece", "films_per_second"),
+    "f1": ("f1_at_one_half", "auroc", "spearman", "iou", "ece", "films_per_second"),
+    "iou": ("iou", "auroc", "spearman", "ece", "films_per_second"),
 }
 """By what a benchmark's authors report: which metric stands first, where there is one."""
 

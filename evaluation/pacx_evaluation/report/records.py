@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from pacx_evaluation.benchmarks import Benchmark, Exclusion
+from pacx_evaluation.benchmarks.benchmark import Metric
 from pacx_evaluation.measurements import SCHEMA_VERSION, Frozen, Section
 from pacx_evaluation.protocols.study import Study
 from pacx_evaluation.subjects import Identity
@@ -45,7 +46,7 @@ class Report(Frozen):
     schema_version: Literal[1] = SCHEMA_VERSION
     benchmark: str
     title: str
-    primary_metric: Literal["auroc", "f1"]
+    primary_metric: Metric
     simulated: bool
     credit: str
     films_sha256: str
