@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from captum.metrics import infidelity, sensitivity_max
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from pacx.explanations import Map, Question
@@ -69,8 +69,15 @@ def randomisation_similarity(
         explain: Makes the map of one film from a classifier.
         seed: Of the random weights.
     """
-    trained, random = explain(classifier), explain(randomised(classifier, seed))
-    return float(spearmanr(trained.ravel(), random.ravel()).statistic)
+    return similarity(explain(classifier), explain(randomised(classifier, seed)))
+
+
+def similarity(grid: Map, other: Map) -> float:
+    """Rank correlation of the cells of two maps; NaN where one of them is constant."""
+    ranks = [rankdata(cells) for cells in (grid, other)]
+    if any(np.ptp(cells) == 0 for cells in ranks):
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
 
 
 def randomised(classifier: Classifier, seed: int) -> Classifier:

@@ -16,7 +16,7 @@ from pacx.radiograph import Radiograph
 from pacx_evaluation.benchmarks import open_benchmark
 from pacx_evaluation.evaluation import prepare, run
 from pacx_evaluation.measurements import Measurement
-from pacx_evaluation.protocols import Study, explanations, export_parity, robustness
+from pacx_evaluation.protocols import Study, explanations, export_parity, maps, robustness
 from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
@@ -104,17 +104,42 @@ def test_parity_needs_a_bundle_and_speed_needs_none(
 
 
 def test_maps_are_measured_against_what_knows_nothing(bundle_study: Study) -> None:
-    with pytest.raises(SubjectError, match="outlined"):
-        explanations.run(bundle_study)
-    bundle_study.outlined = tuple(phantom_films(range(3)))
-    rows = {
-        (row.target, row.metric): row for row in explanations.run(bundle_study).section.measurements
-    }
-    gaussian = rows["centred Gaussian, no model", "focus_heart"]
+    bundle_study.films, bundle_study.outlined = 3, tuple(phantom_films(range(3)))
+    section = explanations.run(bundle_study).section
+    rows = {(row.target, row.metric): row for row in section.measurements}
+    gaussian = rows[maps.GAUSSIAN, "focus_heart"]
     assert gaussian.value is not None
     assert gaussian.value > 1
-    assert (rows["centred Gaussian, no model", "focus_outside"].value or 9) < 1
+    assert (rows[maps.GAUSSIAN, "focus_outside"].value or 9) < 1
+    assert rows[maps.UNIFORM, "focus_lungs"].value == pytest.approx(1)
     assert {target for target, _ in rows} >= {"rollout", "last_layer", "rollout, random weights"}
     for row in rows.values():
         assert row.value is not None
         assert row.films == 3
+    assert "3 films whose hearts" in section.lead
+
+
+def test_maps_are_faithful_or_not_without_any_outline(bundle_study: Study) -> None:
+    bundle_study.films = 4
+    section = explanations.run(bundle_study).section
+    assert explanations.NO_OUTLINES in section.notes
+    assert "Silhouette" not in section.lead
+    rows = {(row.target, row.metric): row for row in section.measurements}
+    assert not any(metric.startswith("focus") for _, metric in rows)
+    for method in ("rollout", "last_layer", maps.GAUSSIAN, maps.UNIFORM):
+        for metric in ("deletion_gain", "insertion_gain", "infidelity"):
+            assert rows[method, metric].films == 4
+    similar = rows["rollout", "randomisation_similarity"]
+    assert -1 <= (similar.value or 0) <= 1
+    assert (maps.UNIFORM, "randomisation_similarity") not in rows
+    assert (rows["rollout", "map_sensitivity"].value or -1) >= 0
+
+
+def test_explanations_need_a_bundle(
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
+) -> None:
+    benchmark = open_benchmark(str(films.manifest), labels=["opacity"])
+    encoders = [open_subject(str(run_folder))]
+    study = prepare(encoders, benchmark, cache, bootstrap=Bootstrap(replicates=100), films=4)
+    with pytest.raises(SubjectError, match="bundle"):
+        explanations.run(study)

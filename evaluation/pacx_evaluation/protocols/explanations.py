@@ -1,81 +1,98 @@
-"""Where a bundle looks, against where heart and lungs are and what chance would give."""
+"""Where a bundle's maps lie, against chance, and whether they show what its answers depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-import pacx.model
-from pacx.bundle import Bundle
 from pacx.errors import SubjectError
+from pacx.explanations import Map
 from pacx.masks import Mask
 from pacx.measures import silhouette_focus
-from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
 from pacx_evaluation.measurements import Measurement, Section
+from pacx_evaluation.protocols.faithful import FILMS, faithfulness
+from pacx_evaluation.protocols.maps import Explained, blind, explained
 from pacx_evaluation.protocols.means import mean_over_films
+from pacx_evaluation.protocols.sampling import reported_films
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study
 from pacx_evaluation.report.forest import forest
 from pacx_evaluation.subjects.encoder import LocalEncoder
-from pacx_export.graphs import Classifier
-from pacx_export.torch_engine import TorchEngine
-from pacx_training.bundle_weights import encoder_config
 from pacx_training.cohorts.outlines import OutlinedFilm
-from pacx_training.encoder import VisionTransformer, initialise
 
 NAME = "explanations"
-Map = NDArray[np.float32]
 REGIONS = ("heart", "lungs", "outside")
-GAUSSIAN_WIDTH = 0.25
-"""Standard deviation of the map that only knows the centre, as a share of the side."""
-_LEAD = (
-    "Share of a map's mass inside a structure, divided by the structure's share of the picture: "
-    "1 is chance. {films} films with outlines of heart and lungs that no model saw. Pointing is "
-    "the share of films whose strongest cell lies in the structure. Outside the thorax a model has "
-    "nothing to look for."
+_FOCUS = (
+    "Silhouette focus is the share of a map's mass inside a structure, divided by the structure's "
+    "share of the picture: 1 is chance. It is measured on {films} films whose hearts and lungs "
+    "were outlined without any model. Pointing is the share of films whose strongest cell lies in the "
+    "heart. Outside the thorax a model has nothing to look for. "
 )
-_NOTE = (
-    "Rollout and last-layer attention are the same for every finding. A map that only knows the "
-    "centre of the picture stands among the rows: what does not differ from it explains nothing."
+_FAITHFUL = (
+    "Faithfulness is measured on {films} reported films, each for the finding that the bundle "
+    "thinks most probable there: the area that hiding (deletion) or showing (insertion) the map's "
+    "strongest cells first gains over random order, in logits; infidelity, of which 0 is perfect "
+    "and 1 what an empty map reaches; the rank correlation with the map of random encoder weights; "
+    "and the largest relative change of the map when grey levels move by 2 %."
 )
+_NOTES = (
+    "Rollout and last-layer attention are the same for every finding. Maps that know nothing of "
+    "the film stand among the rows: what does not differ from them explains nothing.",
+    "A map that hardly changes with random weights does not show what was learnt.",
+    "Whether a bundle was trained on the outlined films or with their outlines is in its "
+    "provenance, not here.",
+)
+FOCUS_CAPTION = (
+    "Silhouette focus: mass in the heart against the heart's share of the picture; the dashed line "
+    "is chance."
+)
+DELETION_CAPTION = (
+    "How much faster the logit falls when the map's strongest cells are hidden first than in "
+    "random order; on the dashed line a map says nothing."
+)
+NO_OUTLINES = "No film with outlines was given (--outlines), so that focus is not measured."
 
 
 def run(study: Study) -> Outcome:
     """Measure the maps of every bundle among the subjects.
 
     Raises:
-        SubjectError: No subject is a bundle, or no film with outlines was given.
+        SubjectError: No subject is a bundle.
     """
     bundles = {
         entrant.name: entrant.encoder.bundle
         for entrant in study.entrants
         if isinstance(entrant.encoder, LocalEncoder) and entrant.encoder.bundle is not None
     }
-    if not bundles or not study.outlined:
-        raise SubjectError("Explanations need a bundle among the subjects, and outlined films.")
-    films = study.outlined[: study.films]
-    rows = [row for name, bundle in bundles.items() for row in _measure(study, name, bundle, films)]
+    if not bundles:
+        raise SubjectError("Explanations need a bundle among the subjects.")
+    outlined, films = study.outlined[: study.films], reported_films(study)[:FILMS]
+    rows: list[Measurement] = []
+    for name, bundle in bundles.items():
+        model = explained(bundle, study.seed)
+        if outlined:
+            rows += _focused(study, name, model, outlined)
+        rows += faithfulness(study, NAME, name, model, films)
+    focus = _FOCUS.format(films=len(outlined)) if outlined else ""
     section = Section(
         name=NAME,
         title="Explanations",
-        lead=_LEAD.format(films=len(films)),
+        lead=focus + _FAITHFUL.format(films=len(films)),
         measurements=tuple(rows),
-        notes=(_NOTE,),
+        notes=_NOTES if outlined else (*_NOTES, NO_OUTLINES),
     )
-    return Outcome(section=section, drawings=(_drawing(rows),))
+    return Outcome(section=section, drawings=tuple(_drawings(rows)))
 
 
-def _measure(
-    study: Study, subject: str, bundle: Bundle, films: Sequence[OutlinedFilm]
+def _focused(
+    study: Study, subject: str, model: Explained, films: Sequence[OutlinedFilm]
 ) -> Iterator[Measurement]:
-    size = bundle.manifest.input.size
-    masks = [_masks(film, size) for film in films]
+    masks = [_masks(film, model.model.spec.size) for film in films]
     patients = np.array([film.patient for film in films], dtype=np.str_)
-    for method, maps in _maps(bundle, films).items():
+    for method, maps in _maps(model, films).items():
         for region in REGIONS:
             values = [_focus(grid, mask, region) for grid, mask in zip(maps, masks, strict=True)]
             yield _row(study, subject, method, f"focus_{region}", values, patients)
@@ -83,44 +100,22 @@ def _measure(
         yield _row(study, subject, method, "pointing_heart", hits, patients)
 
 
-def _maps(bundle: Bundle, films: Sequence[OutlinedFilm]) -> Mapping[str, Sequence[Map]]:
+def _maps(model: Explained, films: Sequence[OutlinedFilm]) -> Mapping[str, Sequence[Map]]:
     """A map ``[grid, grid]`` of each film by method, models first, then what knows nothing."""
-    model = pacx.model.load(bundle.directory)
     radiographs = [Radiograph.from_array(np.clip(film.pixels, 0, 1)) for film in films]
+    labels = [finding.label for finding in model.model.manifest.findings]
+    asked = [model.question(film, labels[0]) for film in radiographs]
     maps: dict[str, Sequence[Map]] = {}
-    for method in ("rollout", "last_layer"):
-        maps[method] = [model.explain(film, method=method).grid for film in radiographs]
-    if "relevance" in model.methods:
-        for finding in bundle.manifest.findings:
-            explain = _relevance(model, finding.label)
-            maps[f"relevance of {finding.label}"] = [explain(film) for film in radiographs]
-    untrained = _untrained(bundle)
-    pixels = [model.prepare(film).pixels[np.newaxis] for film in radiographs]
-    maps["rollout, random weights"] = [
-        untrained.run("predict", {"pixel_values": normalise(picture, model.spec)})["rollout"][0]
-        for picture in pixels
-    ]
-    maps["centred Gaussian, no model"] = [_gaussian(bundle.manifest.encoder.grid)] * len(films)
-    return maps
-
-
-def _relevance(model: pacx.model.Model, label: str) -> Callable[[Radiograph], Map]:
-    return lambda film: model.explain(film, method="relevance", target=label).grid
-
-
-def _untrained(bundle: Bundle) -> TorchEngine:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        encoder = VisionTransformer(encoder_config(bundle))
-        initialise(encoder)
-    classifier = Classifier(encoder, bundle.manifest.heads)
-    return TorchEngine(classifier.eval().requires_grad_(False))
-
-
-def _gaussian(grid: tuple[int, int]) -> Map:
-    down, across = (((np.arange(n) + 0.5) / n - 0.5) / GAUSSIAN_WIDTH for n in grid)
-    exponent = -0.5 * (down[:, np.newaxis] ** 2 + across**2)
-    return np.exp(exponent).astype(np.float32)
+    for name, method in model.methods.items():
+        if name != "relevance":
+            maps[name] = [method(question) for question in asked]
+            continue
+        for label in labels:
+            about = [model.question(film, label) for film in radiographs]
+            maps[f"{name} of {label}"] = [method(question) for question in about]
+    rollout = model.methods["rollout"]
+    maps["rollout, random weights"] = [rollout(model.untrained(question)) for question in asked]
+    return maps | {name: [grid] * len(films) for name, grid in blind(asked[0].grid)}
 
 
 def _masks(film: OutlinedFilm, size: int) -> Mask:
@@ -163,12 +158,11 @@ def _row(
     )
 
 
-def _drawing(rows: Sequence[Measurement]) -> Drawing:
-    frame = pd.DataFrame([row.model_dump() for row in rows if row.metric == "focus_heart"])
-    return Drawing(
-        name="silhouette-focus",
-        caption="Silhouette focus: mass in the heart against the heart's share of the picture; "
-        "the dashed line is chance.",
-        data=frame[frame["value"].notna()],
-        draw=forest,
-    )
+def _drawings(rows: Sequence[Measurement]) -> Iterator[Drawing]:
+    for name, metric, caption in (
+        ("silhouette-focus", "focus_heart", FOCUS_CAPTION),
+        ("deletion-gain", "deletion_gain", DELETION_CAPTION),
+    ):
+        measured = [r.model_dump() for r in rows if r.metric == metric and r.value is not None]
+        if measured:
+            yield Drawing(name=name, caption=caption, data=pd.DataFrame(measured), draw=forest)

@@ -100,8 +100,8 @@ def run(study: Study) -> Outcome:
     return Outcome(section=section)
 
 
-def torch_engine(bundle: Bundle) -> TorchEngine:
-    """Torch in float32 with the weights that a bundle stores.
+def torch_classifier(bundle: Bundle) -> Classifier:
+    """Encoder and heads in torch, float32, with the weights that a bundle stores.
 
     Raises:
         CheckpointError: The weights are no encoder.
@@ -110,7 +110,7 @@ def torch_engine(bundle: Bundle) -> TorchEngine:
     stored = load_file(bundle.path(HEADS))
     wanted = classifier.heads.state_dict()
     classifier.heads.load_state_dict({key: stored[f"heads.{key}"] for key in wanted})
-    return TorchEngine(classifier.eval().requires_grad_(False))
+    return classifier.eval().requires_grad_(False)
 
 
 def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison]:
@@ -118,7 +118,7 @@ def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparis
     paths = [study.benchmark.cohort.paths[row] for row in films.tolist()]
     pixels = np.stack([prepare(as_radiograph(path), spec).pixels for path in paths])
     with torch.inference_mode():
-        wanted = _outputs(torch_engine(bundle), normalise(pixels, spec))
+        wanted = _outputs(TorchEngine(torch_classifier(bundle)), normalise(pixels, spec))
     for name, precision in VARIANTS:
         try:
             engine = open_ungated(bundle, name, precision=precision)

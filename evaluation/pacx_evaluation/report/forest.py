@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pacx_evaluation.report.metrics import METRICS, target_name
 from pacx_evaluation.report.style import FAINT, INK, WIDTH_IN, colours, legend_below, parts
 
-_CHANCE = {"auroc": 0.5, "spearman": 0.0, "focus_heart": 1.0}
+_CHANCE = {"auroc": 0.5, "spearman": 0.0, "focus_heart": 1.0, "deletion_gain": 0.0}
 LINE_IN = 0.19
 
 
