@@ -66,7 +66,7 @@ def _finding(finding: FindingSpec) -> str:
     measured = "-" if auroc is None else _interval(auroc)
     positives = "-" if finding.training_positives is None else finding.training_positives
     return (
-        f"| {finding.label} | {finding.group} | {positives} | {measured} "
+        f"| {finding.label} | {_group(finding)} | {positives} | {measured} "
         f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
     )
 
@@ -83,9 +83,13 @@ def _values(manifest: Manifest) -> str:
 
 def _value(value: ValueSpec) -> str:
     return (
-        f"| {value.label} | {value.group} | {value.training_films} "
+        f"| {value.label} | {_group(value)} | {value.training_films} "
         f"| {_interval(value.determination)} | {_interval(value.error)} | {value.unit or '-'} |"
     )
+
+
+def _group(column: FindingSpec | ValueSpec) -> str:
+    return f"{column.group}, simulated" if column.simulated else column.group
 
 
 def _anatomy(manifest: Manifest) -> str:

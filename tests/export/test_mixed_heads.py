@@ -115,7 +115,10 @@ def test_every_kind_is_in_the_manifest(mixed_bundle: Bundle) -> None:
     assert [finding.simulated for finding in manifest.findings] == [True] + [False] * 5
     assert [head.task for head in manifest.heads][2] == "multiclass"
     assert [head.hidden for head in manifest.heads] == [None, None, None, 8, None, 8]
-    assert "| NT-proBNP | physiology |" in mixed_bundle.path("README.md").read_text()
+    card = mixed_bundle.path("README.md").read_text()
+    assert "| NT-proBNP | physiology, simulated |" in card
+    assert "| High NT-proBNP | physiology, simulated |" in card
+    assert "| Bright | radiology |" in card
 
 
 def test_answers_are_those_of_torch(mixed_run: RunDirectory, mixed_bundle: Bundle) -> None:
