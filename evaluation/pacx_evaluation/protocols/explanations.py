@@ -28,8 +28,8 @@ REGIONS = ("heart", "lungs", "outside")
 _FOCUS = (
     "Silhouette focus is the share of a map's mass inside a structure, divided by the structure's "
     "share of the picture: 1 is chance. It is measured on {films} films whose hearts and lungs "
-    "were outlined without any model. Pointing is the share of films whose strongest cell lies in the "
-    "heart. Outside the thorax a model has nothing to look for. "
+    "were outlined without any model. Pointing is the share of films whose strongest cell lies in "
+    "the heart. Outside the thorax a model has nothing to look for. "
 )
 _FAITHFUL = (
     "Faithfulness is measured on {films} reported films, each for the finding that the bundle "
