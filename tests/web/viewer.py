@@ -118,6 +118,31 @@ class Viewer:
         return np.asarray(answer["grid"], dtype=np.float32)
 
 
+def drag(viewer: Viewer, right: float, down: float) -> None:
+    """Press in the middle of the film, move, release."""
+    box = viewer.frame().bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    viewer.page.mouse.move(x, y)
+    viewer.page.mouse.down()
+    viewer.page.mouse.move(x + right, y + down, steps=3)
+    viewer.page.mouse.up()
+    viewer.settle()
+
+
 def decode(png: bytes) -> NDArray[np.float32]:
     """Red, green, blue of a PNG, float32 ``[rows, columns, 3]`` in 0 .. 255."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.float32)
+
+
+def job(state: str, *, number: int = 0, done: int = 0) -> dict[str, object]:
+    """An evaluation as the server describes it."""
+    failure = {"code": "bad", "detail": "row 2: opacity is not a number"}
+    return {
+        "id": f"{number:032x}",
+        "state": state,
+        "options": {"protocols": ["linear"]},
+        "created_at": "2026-01-02T03:04:05Z",
+        "progress": {"doing": "embedding", "done": done, "total": 8} if done else None,
+        "failure": failure if state == "failed" else None,
+    }
