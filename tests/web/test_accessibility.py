@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
 from playwright.sync_api import Page
 
-from tests.web.viewer import Viewer
+from tests.web.viewer import Viewer, job
 
 LEAST_CONTRAST = 4.5
 """WCAG 2.2, success criterion 1.4.3, for text of normal size."""
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 LEAST_TARGET_PX = 24
 """WCAG 2.2, success criterion 2.5.8."""
 
@@ -56,18 +59,28 @@ class Contrast(TypedDict):
     contrast: float
 
 
-@pytest.fixture(params=["empty", "film", "two films", "help", "problem"])
+@pytest.fixture(params=["empty", "film", "two films", "help", "problem", "evaluations"])
 def scene(request: pytest.FixtureRequest, viewer: Viewer, film: Path, tmp_path: Path) -> Page:
     """The page in each of its states."""
     if request.param == "problem":
         empty = tmp_path / "empty"
         empty.touch()
         viewer.open(empty)
+    elif request.param == "evaluations":
+        show_evaluations(viewer.page)
     elif request.param != "empty":
         viewer.open(*[film] * (2 if request.param == "two films" else 1))
     if request.param == "help":
         viewer.page.keyboard.press("?")
     return viewer.page
+
+
+def show_evaluations(page: Page) -> None:
+    """The dialog with an evaluation in every state."""
+    jobs = [job(state, number=n) for n, state in enumerate(STATES)]
+    page.route(re.compile("/evaluations$"), lambda route: route.fulfill(body=json.dumps(jobs)))
+    page.get_by_role("button", name="Evaluations").click()
+    page.locator("#evaluation-list li").nth(len(STATES) - 1).wait_for()
 
 
 def test_whoever_reads_or_listens_finds_everything(scene: Page) -> None:

@@ -17,6 +17,8 @@ def test_from_the_top_of_the_page_to_a_zoomed_film(viewer: Viewer, film: Path) -
     keyboard.press("Tab")
     expect(viewer.at("help-open")).to_be_focused()
     keyboard.press("Tab")
+    expect(viewer.at("evaluations-open")).to_be_focused()
+    keyboard.press("Tab")
     expect(viewer.at("open-first")).to_be_focused()
     with viewer.page.expect_file_chooser() as chooser:
         keyboard.press("Enter")

@@ -89,3 +89,31 @@ export async function film(file, signal) {
   const response = await post("explanations", bare, file, { headers, signal });
   return createImageBitmap(await response.blob(), { colorSpaceConversion: "none" });
 }
+
+/** The caller's evaluations, the newest first. */
+export async function evaluations() {
+  return (await request("evaluations")).json();
+}
+
+/** Ask for an evaluation of the films in an archive, which travels without its name. */
+export async function evaluate(archive, protocols) {
+  const query = new URLSearchParams(protocols.map((protocol) => ["protocol", protocol]));
+  const body = new FormData();
+  body.append("file", archive, "films");
+  return (await request(`evaluations?${query}`, { method: "POST", body })).json();
+}
+
+/** End an evaluation; answers how it stands then. */
+export async function cancelEvaluation(id) {
+  return (await request(`evaluations/${id}/cancel`, { method: "POST" })).json();
+}
+
+/** Delete an evaluation with its report. */
+export async function deleteEvaluation(id) {
+  await request(`evaluations/${id}`, { method: "DELETE" });
+}
+
+/** An address that opens a report without a key, for some minutes. */
+export async function reportAddress(id) {
+  return (await (await request(`evaluations/${id}/link`, { method: "POST" })).json()).url;
+}
