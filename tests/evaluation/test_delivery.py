@@ -66,11 +66,18 @@ def test_what_should_change_nothing_changes_nothing(bundle_study: Study) -> None
     assert flips[robustness.REVERSED] <= flips["JPEG, quality 50"] + 0.2
 
 
-def test_every_engine_repeats_torch(bundle_study: Study) -> None:
-    rows = export_parity.run(bundle_study).section.measurements
+def test_every_engine_repeats_torch_and_the_others_are_named(bundle_study: Study) -> None:
+    section = export_parity.run(bundle_study).section
+    rows = section.measurements
     worst = _by_condition(rows, "cosine_distance_worst")
     assert {"onnxruntime f32", "openvino f32"} <= set(worst)
     assert worst["onnxruntime f32"] < 1e-6
+    absent = next(note for note in section.notes if "not on this machine" in note)
+    named = absent.rstrip(".").rpartition(": ")[2].split(", ")
+    assert not set(named) & set(worst)
+    assert {"openvino int8", "onnxruntime int8"} <= set(named), "the tiny bundle has no integers"
+    wanted = sum(len(precisions) for _, _, precisions in export_parity.CANDIDATES)
+    assert len(named) + len(worst) == wanted
     changes = [r for r in rows if r.metric == "auroc_change"]
     assert {r.target for r in changes} == {"Edema"}
 

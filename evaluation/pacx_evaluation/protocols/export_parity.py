@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from pacx.bundle import HEADS, Bundle
 from pacx.engines import Engine, open_ungated
 from pacx.engines.parity import LIMITS, Measure, distances, probabilities
-from pacx.engines.protocol import Tensor
+from pacx.engines.protocol import EngineName, Precision, Tensor
 from pacx.errors import (
     EngineUnavailable,
     ExtraMissing,
@@ -27,16 +27,26 @@ from pacx_evaluation.protocols.study import Outcome, Study
 from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
-from pacx_export.verification import VARIANTS
 from pacx_training.bundle_weights import bundle_network
 
 NAME = "export-parity"
 BATCH = 8
 COMPARED = ("embedding", "logits")
+CANDIDATES: tuple[tuple[EngineName, str, tuple[Precision, ...]], ...] = (
+    ("onnxruntime", "cpu", ("f32", "int8")),
+    ("openvino", "cpu", ("f32", "bf16", "f16", "int8")),
+    ("openvino", "gpu", ("f32", "f16")),
+    ("openvino", "npu", ("f16",)),
+    ("onnxruntime", "cuda", ("f32",)),
+    ("onnxruntime", "tensorrt", ("f32",)),
+    ("tensorrt", "cuda", ("f32", "bf16", "f16")),
+)
+"""Engine, device, precisions: whatever a machine and a bundle may have between them."""
 _LEAD = (
-    "{films} reported films through the predict graph of each bundle, on every engine and "
-    "precision of this machine, against torch in float32 with the bundle's own weights. A float32 "
-    "engine over tolerance fails the evaluation; a lower precision over tolerance is marked."
+    "{films} reported films through the predict graph of each bundle, on every engine, device and "
+    "precision that this machine and the bundle have, against torch in float32 with the bundle's "
+    "own weights. A float32 engine over tolerance fails the evaluation; a lower precision over "
+    "tolerance is marked."
 )
 
 
@@ -51,8 +61,8 @@ class Comparison:
 
     @property
     def condition(self) -> str:
-        """Engine and precision."""
-        return f"{self.engine.name} {self.engine.precision}"
+        """Engine, precision and device."""
+        return _named(self.engine.name, self.engine.device, self.engine.precision)
 
     def excess(self) -> list[str]:
         """Measures over tolerance, in words."""
@@ -87,9 +97,14 @@ def run(study: Study) -> Outcome:
     rows: list[Measurement] = []
     notes: list[str] = []
     for name, bundle in bundles.items():
-        for comparison in _comparisons(study, bundle, films):
-            rows += _measure(study, name, comparison, films)
-            notes += _judge(name, comparison)
+        absent: list[str] = []
+        for found in _comparisons(study, bundle, films):
+            if isinstance(found, str):
+                absent.append(found)
+                continue
+            rows += _measure(study, name, found, films)
+            notes += _judge(name, found)
+        notes.append(f"{name}: not on this machine or not in the bundle: {', '.join(absent)}.")
     section = Section(
         name=NAME,
         title="Export parity",
@@ -113,20 +128,31 @@ def torch_classifier(bundle: Bundle) -> Classifier:
     return classifier.eval().requires_grad_(False)
 
 
-def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison]:
+def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison | str]:
+    """What every engine computed, or the name of one that this machine or bundle has not."""
     spec = bundle.manifest.input
     paths = [study.benchmark.cohort.paths[row] for row in films.tolist()]
     pixels = np.stack([prepare(as_radiograph(path), spec).pixels for path in paths])
     with torch.inference_mode():
         wanted = _outputs(TorchEngine(torch_classifier(bundle)), normalise(pixels, spec))
-    for name, precision in VARIANTS:
+    for name, device, precision in _candidates():
         try:
-            engine = open_ungated(bundle, name, precision=precision)
+            engine = open_ungated(bundle, name, device=device, precision=precision)
+            actual = _outputs(engine, normalise(pixels, spec))
         except (ExtraMissing, EngineUnavailable):
+            yield _named(name, device, precision)
             continue
-        actual = _outputs(engine, normalise(pixels, spec))
         yield Comparison(bundle=bundle, engine=engine, wanted=wanted, actual=actual)
         engine.close()
+
+
+def _candidates() -> Iterator[tuple[EngineName, str, Precision]]:
+    for name, device, precisions in CANDIDATES:
+        yield from ((name, device, precision) for precision in precisions)
+
+
+def _named(name: str, device: str, precision: str) -> str:
+    return f"{name} {precision}" + ("" if device == "cpu" else f" on {device}")
 
 
 def _outputs(engine: Engine | TorchEngine, pixels: Tensor) -> dict[str, Tensor]:
