@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.anatomy import Anatomy
+from pacx.masks import thorax
+from pacx.measures import peaks_in
 from pacx.novelty import Novelty
 from pacx.radiograph import ImageWarning, Radiograph
 from pacx.results import Finding, Quality
@@ -17,6 +19,10 @@ CARDIOMEGALY = "Cardiomegaly"
 ENLARGED = 0.5
 """Cardiothoracic ratio from which a heart counts as enlarged on an upright PA film."""
 
+_ELSEWHERE = (
+    "The map is hottest outside heart and lungs, where attention of vision transformers often "
+    "gathers without a meaning."
+)
 _UNLIKE = "The picture is unlike the chest films that this model learnt from."
 
 
@@ -87,3 +93,12 @@ def warnings_of(anatomy: Anatomy | None, quality: Quality) -> tuple[ImageWarning
     """Collect what a reader should know before using the numbers."""
     unlike = (ImageWarning("out_of_distribution", _UNLIKE),) if quality.out_of_distribution else ()
     return unlike + (anatomy.warnings if anatomy else ())
+
+
+def warnings_of_map(grid: NDArray[np.float32], anatomy: Anatomy | None) -> tuple[ImageWarning, ...]:
+    """Say where a map ``[grid_rows, grid_columns]`` should not be taken at its word."""
+    if anatomy is None or not anatomy.plausible or grid.max() == grid.min():
+        return ()
+    if peaks_in(grid, thorax(anatomy.masks)):
+        return ()
+    return (ImageWarning("map_outside_chest", _ELSEWHERE),)

@@ -1,4 +1,4 @@
-"""Arithmetic on masks and maps: the cardiothoracic ratio, areas, and silhouette focus.
+"""Arithmetic on masks and maps: the cardiothoracic ratio, areas, focus and peaks.
 
 Masks are bool ``[3, S, S]`` in the order of ``STRUCTURES``, on the model's input grid; lines and
 areas are given for the original picture, through its exact affine map.
@@ -121,6 +121,19 @@ def silhouette_focus(grid: NDArray[np.float32], masks: Mask) -> Focus:
         lungs=_focus(mass, np.logical_or(*lungs)),
         outside=_focus(mass, ~thorax(masks)),
     )
+
+
+def peaks_in(grid: NDArray[np.float32], region: Mask) -> bool:
+    """Whether any of the strongest cell of a map lies in a region.
+
+    Args:
+        grid: ``[grid_rows, grid_columns]``; their product divides the mask evenly.
+        region: bool ``[S, S]``.
+    """
+    row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+    high, wide = (side // cells for side, cells in zip(region.shape, grid.shape, strict=True))
+    cell = region[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
+    return bool(cell.any())
 
 
 def _focus(mass: NDArray[np.float64], region: Mask) -> float | None:

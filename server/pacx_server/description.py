@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pacx.anatomy import Anatomy
-from pacx.interpretation import FilmFacts
+from pacx.interpretation import FilmFacts, warnings_of_map
 from pacx.measures import silhouette_focus
 from pacx.model import Model
+from pacx.radiograph import ImageWarning
 from pacx.results import Prediction, Quality
 from pacx_server.examination import Examination
 from pacx_server.outlines import contours_of, lines_of
@@ -47,7 +48,7 @@ def describe_examination(
         quality=_quality(prediction.quality),
         embedding=prediction.embedding.tolist() if "embedding" in include else None,
         attention=_attention(prediction) if "attention" in include else None,
-        warnings=[*decoded.warnings, *describe_warnings(prediction)],
+        warnings=[*decoded.warnings, *describe_warnings(prediction.warnings)],
     )
 
 
@@ -56,6 +57,7 @@ def _attention(prediction: Prediction) -> Attention:
         method="rollout",
         grid=prediction.rollout.tolist(),
         focus=_focus(prediction.rollout, prediction.anatomy),
+        warnings=describe_warnings(warnings_of_map(prediction.rollout, prediction.anatomy)),
     )
 
 
@@ -65,9 +67,9 @@ def _focus(grid: NDArray[np.float32], anatomy: Anatomy | None) -> Focus | None:
     return Focus.model_validate(silhouette_focus(grid, anatomy.masks), from_attributes=True)
 
 
-def describe_warnings(prediction: Prediction) -> list[WarningNote]:
+def describe_warnings(warnings: Iterable[ImageWarning]) -> list[WarningNote]:
     """What a reader should know, beyond the warnings of the file itself."""
-    return [WarningNote(code=item.code, message=item.message) for item in prediction.warnings]
+    return [WarningNote(code=item.code, message=item.message) for item in warnings]
 
 
 def _quality(quality: Quality) -> QualityAnswer | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pacx.anatomy import Anatomy
 from pacx.errors import UnusableImage
-from pacx.interpretation import FilmFacts
+from pacx.interpretation import FilmFacts, warnings_of_map
 from pacx.model import Model
 from pacx.preprocessing import prepare
 from pacx.radiograph import Radiograph
@@ -30,7 +30,10 @@ _RATIO_NOTES = {
     "heart_enlarged_by_view": " (AP film: not comparable)",
     "view_unknown": " (view unknown)",
 }
-_UNLIKE = "Unlike the chest films that this model learnt from"
+_CAUTIONS = {
+    "out_of_distribution": "Unlike the chest films that this model learnt from",
+    "map_outside_chest": "Hottest outside heart and lungs",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,7 @@ class Subject:
     def notes(self) -> list[str]:
         """What else stands in the legend: the cardiothoracic ratio, and what spoils it."""
         ratio = self.anatomy and self.anatomy.cardiothoracic
-        lines = [_UNLIKE] if "out_of_distribution" in self.warnings else []
+        lines = [text for code, text in _CAUTIONS.items() if code in self.warnings]
         if not ratio:
             return lines
         doubts = [text for code, text in _RATIO_NOTES.items() if code in self.warnings]
@@ -165,11 +168,13 @@ def explain_radiograph(
     prepared = prepare(radiograph, model.spec)
     outputs = model.run(prepared.pixels[None])
     prediction = model.interpret(outputs, prepared.geometry, FilmFacts.of(radiograph))
+    explanation = model.explain_from(outputs, prepared, method, target, versus)
+    of_map = warnings_of_map(explanation.grid, prediction.anatomy)
+    warnings = (*radiograph.warnings, *prediction.warnings, *of_map)
     subject = Subject(
         model=model.manifest.name,
-        explanation=model.explain_from(outputs, prepared, method, target, versus),
+        explanation=explanation,
         anatomy=prediction.anatomy,
-        warnings={warning.code for warning in (*radiograph.warnings, *prediction.warnings)},
-        simulated=prediction.simulated_labels,
+        warnings={warning.code for warning in warnings},
     )
     return draw_explanation(to_display(radiograph.pixels), subject, style)

@@ -159,6 +159,7 @@ class Attention(Schema):
     method: ExplanationMethod
     grid: Grid = Field(description="[rows][columns] of patches, covering the whole picture.")
     focus: Focus | None = Field(description="Where the model has an anatomy decoder.")
+    warnings: list[WarningNote] = Field(description="Of the map alone.")
 
 
 class Timing(Schema):

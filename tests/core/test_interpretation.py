@@ -6,9 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pacx.anatomy import Anatomy, measure_anatomy
-from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
+from pacx.interpretation import (
+    FilmFacts,
+    judge,
+    measured_cardiomegaly,
+    warnings_of,
+    warnings_of_map,
+)
 from pacx.novelty import Novelty
 from pacx.preprocessing import Geometry
 from pacx_training.cohorts.phantom import phantom_of
@@ -64,3 +71,24 @@ def test_a_lateral_view_is_not_frontal_whatever_its_masks() -> None:
     embedding = np.zeros(4, np.float32)
     assert judge(embedding, anatomy(0.5), None, "PA").is_frontal_chest is True
     assert judge(embedding, anatomy(0.5), None, "LATERAL").is_frontal_chest is False
+
+
+def hottest_at(row: int, column: int) -> NDArray[np.float32]:
+    grid = np.full((14, 14), 0.1, np.float32)
+    grid[row, column] = 1
+    return grid
+
+
+def test_a_map_that_is_hottest_outside_the_chest_is_warned_of() -> None:
+    chest = anatomy(0.5)
+    codes = [warning.code for warning in warnings_of_map(hottest_at(0, 13), chest)]
+    assert codes == ["map_outside_chest"]
+    assert warnings_of_map(hottest_at(9, 8), chest) == ()
+
+
+def test_of_a_flat_map_or_an_unknown_chest_nothing_is_said() -> None:
+    flat, corner = np.ones((14, 14), np.float32), hottest_at(0, 13)
+    assert warnings_of_map(flat, anatomy(0.5)) == ()
+    assert warnings_of_map(corner, None) == ()
+    nowhere = measure_anatomy(np.full((3, 56, 56), -4, np.float32), Geometry(1000, 900, 224))
+    assert warnings_of_map(corner, nowhere) == ()

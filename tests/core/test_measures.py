@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pacx.masks import Mask, cleaned, thorax
-from pacx.measures import areas_mm2, cardiothoracic, silhouette_focus
+from pacx.measures import areas_mm2, cardiothoracic, peaks_in, silhouette_focus
 from pacx.preprocessing import Geometry
 from pacx_training.cohorts.phantom import phantom_of
 from pacx_training.cohorts.thorax import Thorax
@@ -153,3 +153,13 @@ def test_a_map_inside_the_heart_has_all_its_mass_there() -> None:
 def test_an_empty_map_has_no_focus() -> None:
     focus = silhouette_focus(np.zeros((14, 14), np.float32), chest())
     assert (focus.heart, focus.lungs, focus.outside) == (None, None, None)
+
+
+@given(row=st.integers(0, 13), column=st.integers(0, 13))
+def test_a_peak_lies_in_what_its_cell_touches(row: int, column: int) -> None:
+    grid = np.zeros((14, 14), np.float32)
+    grid[row, column] = 1
+    region = np.zeros((SIZE, SIZE), np.bool_)
+    region[row * 8 + 7, column * 8] = True
+    assert peaks_in(grid, region)
+    assert not peaks_in(grid, np.roll(region, 1, axis=0))

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import httpx
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from pacx.preprocessing import Geometry
@@ -125,6 +126,44 @@ def test_where_a_name_may_be_burnt_in_the_thorax_alone_is_shown(
     assert part.shape[1] < COLUMNS
     assert not (part == 255).any()
     assert np.array_equal(part, picture(ask(bundled, f"{BARE}&crop=thorax", named, PNG)))
+
+
+@pytest.mark.parametrize("method", ["rollout", "last_layer"])
+@pytest.mark.parametrize("padding", [0, 60])
+def test_a_map_that_is_hottest_outside_the_chest_is_warned_of(
+    bundled: httpx.Client, method: str, padding: int
+) -> None:
+    file = dicom_bytes(np.pad(chest_pixels(marked=(10, 10, 30)), padding))
+    answer = ask(bundled, f"method={method}", file, {}).json()
+    warned = "map_outside_chest" in [note["code"] for note in answer["warnings"]]
+    # Where the hottest cell only grazes the outline, either is right.
+    assert warned in {not touches_chest(answer, margin) for margin in (-4, 4)}
+    shown = ask(bundled, f"method={method}", file, PNG)
+    assert ("map_outside_chest" in shown.headers["x-warnings"]) == warned
+    if method == "rollout":
+        query = {"include": "attention"}
+        predicted = bundled.post("/predict", params=query, files={"file": file}).json()
+        assert bool(predicted["attention"]["warnings"]) == warned
+
+
+def touches_chest(answer: dict[str, Any], margin: int) -> bool:
+    """Whether the hottest cell touches heart, lungs or what lies between, if it were larger."""
+    size = (answer["image"]["columns"], answer["image"]["rows"])
+    chest = Image.new("L", size)
+    for polygons in answer["anatomy"]["contours"].values():
+        for points in polygons:
+            ImageDraw.Draw(chest).polygon([tuple(point) for point in points], fill=1)
+    inside = np.asarray(chest) > 0
+    right = np.logical_or.accumulate(inside, axis=1)
+    filled = right & np.logical_or.accumulate(inside[:, ::-1], axis=1)[:, ::-1]
+    grid = np.array(answer["grid"])
+    row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+    high, wide = size[1] / len(grid), size[0] / len(grid)
+    spans = [
+        slice(max(0, round(place * side) - margin), round((place + 1) * side) + margin)
+        for place, side in ((row, high), (column, wide))
+    ]
+    return bool(filled[spans[0], spans[1]].any())
 
 
 def test_a_crop_holds_heart_and_lungs(bundled: httpx.Client, phantom_dicom: bytes) -> None:

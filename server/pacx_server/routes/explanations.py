@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pacx.interpretation import FilmFacts
+from pacx.interpretation import FilmFacts, warnings_of_map
 from pacx.model import METHODS
 from pacx.results import Explanation, Prediction
 from pacx_server.callers import ModelName, PredictCaller, TheService
@@ -130,7 +130,8 @@ def _answer(explained: Explained, kind: str) -> Response:
         examination.decoded.input.geometry,
         FilmFacts(spacing_mm=facts.spacing_mm, view=facts.view),
     )
-    notes = [*examination.decoded.warnings, *describe_warnings(prediction)]
+    of_map = warnings_of_map(explained.explanation.grid, prediction.anatomy)
+    notes = [*examination.decoded.warnings, *describe_warnings([*prediction.warnings, *of_map])]
     if kind == JSON_TYPE:
         body = _json(explained, prediction, notes)
     elif kind == NPY_TYPE:

@@ -5,9 +5,10 @@ import { element } from "./element.js";
 const SIMULATED =
   "Simulated physiology: learnt from simulated signals, not from measurements of patients.";
 
-/** Warnings of one pane; of two radiographs, each says which it concerns. */
-function lines({ name, reading }, several) {
-  const messages = reading.prediction.warnings.map(({ message }) => message);
+/** Warnings of one pane and its map; of two radiographs, each says which it concerns. */
+function lines({ name, reading, map }, several) {
+  const warnings = [...reading.prediction.warnings, ...(map?.warnings ?? [])];
+  const messages = [...new Set(warnings.map(({ message }) => message))];
   if (reading.prediction.model.simulated_physiology) messages.unshift(SIMULATED);
   return messages.map((message) => (several ? `${name}: ${message}` : message));
 }
