@@ -26,11 +26,11 @@ from pacx_training.segmentation import dice
 
 NAME = "segmentation"
 _LEAD = (
-    "The encoder is frozen; a decoder of two convolutions on the patch grid and three after one "
-    "sub-pixel upsampling is fitted on its patch tokens for {steps:,} steps with binary cross "
-    "entropy and soft Dice. It sees nothing of the film but the tokens. {films} films, each "
-    "predicted by a decoder that saw no film of its patient; every number is a mean over films, "
-    "with an interval over patients."
+    "The encoder is frozen; a light decoder (a convolution on the patch grid, one sub-pixel "
+    "upsampling, two convolutions after it) is fitted on its patch tokens for {steps:,} steps with "
+    "binary cross entropy and soft Dice. It sees nothing of the film but the tokens. {films} "
+    "films, each predicted by a decoder that saw no film of its patient; every number is a mean "
+    "over films, with an interval over patients."
 )
 _NOTES = (
     "Nothing is chosen: steps, rates and the threshold of one half are the same for every encoder "
