@@ -58,8 +58,9 @@ class Explained:
         return own | ({"relevance": relevance} if "relevance" in self.model.methods else {})
 
     def most_probable(self, film: Radiograph) -> str:
-        """The finding that is explained of a film."""
-        return max(self.model.predict(film).findings, key=lambda item: item.probability).label
+        """The finding that is explained of a film: one that a head learnt, not a measurement."""
+        learnt = (item for item in self.model.predict(film).findings if not item.measured)
+        return max(learnt, key=lambda item: item.probability).label
 
 
 def explained(bundle: Bundle, seed: int) -> Explained:
