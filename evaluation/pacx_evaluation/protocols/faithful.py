@@ -19,7 +19,7 @@ from pacx_evaluation.protocols.sampling import Rows
 from pacx_evaluation.protocols.study import Study
 from pacx_evaluation.subjects.encoder import as_radiograph
 
-FILMS = 20
+FILMS = 10
 """At most: every map of every film takes some hundred forward passes."""
 
 
