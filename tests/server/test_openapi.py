@@ -31,6 +31,8 @@ from tests.live_server import LiveServer, running
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = 12
 STORIES, STEPS = 12, 8
+PATIENCE_S = 120
+"""Archives are unpacked with the lowest priority, which gets little of a busy machine."""
 JSON = "application/json"
 KEY = "k" * 43
 REPLACED: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
@@ -113,7 +115,10 @@ def test_no_answer_is_outside_the_document(
     def explore(case: schemathesis.Case[Any]) -> None:
         remove_framing(case)
         case.call_and_validate(
-            base_url=locked.url, headers={"x-api-key": KEY}, excluded_checks=excluded
+            base_url=locked.url,
+            headers={"x-api-key": KEY},
+            timeout=PATIENCE_S,
+            excluded_checks=excluded,
         )
 
     with suppress(Unsatisfiable):  # some operations have nothing that could be wrong
@@ -176,7 +181,7 @@ def test_no_story_is_outside_the_document(
                 case.body = usable(case, phantom_dicom)
 
         def get_call_kwargs(self, _: schemathesis.Case[Any]) -> dict[str, Any]:
-            return {"base_url": locked.url, "headers": {"x-api-key": KEY}}
+            return {"base_url": locked.url, "headers": {"x-api-key": KEY}, "timeout": PATIENCE_S}
 
         def validate_response(
             self, response: schemathesis.Response, case: schemathesis.Case[Any], **kwargs: object

@@ -9,6 +9,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -203,24 +204,34 @@ def test_the_audit_log_knows_callers_and_pseudonyms_but_no_patient(
     }
     assert ask(client, file, headers).is_success
     check(client.post("/predict", headers={"x-request-id": "stranger"}), 401, "unauthenticated")
-    folder = secured.log.parent
-    lines = (folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = {entry["request_id"]: entry for entry in map(json.loads, lines)}
+    audit = secured.log.parent / "audit.jsonl"
+    entries = entries_with({"audited", "stranger"}, audit)
     entry = entries["audited"]
     assert (entry["caller"], entry["model"], entry["outcome"]) == ("ward", "tiny@1.0", "ok")
     digest = hashlib.sha256(STUDY.encode()).hexdigest().encode()
     assert entry["studies"] == [hmac.new(b"pseudonym key", digest, "sha256").hexdigest()]
     assert entries["stranger"]["caller"] is None
-    everything = "\n".join(lines) + secured.text() + client.get("/metrics").text
+    everything = audit.read_text(encoding="utf-8") + secured.text() + client.get("/metrics").text
     for secret in ("DOE", "JANE", STUDY, KEYS["ward"]):
         assert secret not in everything
+
+
+def entries_with(wanted: set[str], log: Path) -> dict[str, Any]:
+    """Lines by request id; one is written after its answer has been sent, so it may yet come."""
+    deadline = time.monotonic() + 60
+    while True:
+        lines = log.read_text(encoding="utf-8").splitlines()
+        told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        entries = {entry.get("request_id"): entry for entry in told}
+        if wanted <= entries.keys() or time.monotonic() > deadline:
+            return entries
+        time.sleep(0.05)
 
 
 def test_logs_are_json_with_request_and_trace(client: httpx.Client, secured: LiveServer) -> None:
     headers = {"x-request-id": "logged", "traceparent": f"00-{'ef' * 16}-{'cd' * 8}-01"}
     client.get("/nothing", headers=headers)
-    lines = [line for line in secured.text().splitlines() if line.startswith("{")]
-    entries = {entry.get("request_id"): entry for entry in map(json.loads, lines)}
+    entries = entries_with({"logged"}, secured.log)
     assert entries["logged"]["trace_id"] == "ef" * 16
     assert entries["logged"]["outcome"] == "not_found"
 

@@ -22,7 +22,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGKILL))
     if os.getppid() != int(server):  # it died before we could ask to die with it
         sys.exit(1)
-    os.nice(_LEAST_URGENT)
+    os.setpriority(os.PRIO_PROCESS, 0, _LEAST_URGENT)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.execv(command[0], command)  # noqa: S606 - no shell is meant
 
