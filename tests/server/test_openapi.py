@@ -17,7 +17,7 @@ import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import Unsatisfiable
+from hypothesis.errors import FlakyStrategyDefinition, Unsatisfiable
 from schemathesis.checks import CheckFunction
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
@@ -34,6 +34,7 @@ STORIES, STEPS = 12, 8
 PATIENCE_S = 120
 """Archives are unpacked with the lowest priority, which gets little of a busy machine."""
 JSON = "application/json"
+FORM = "multipart/form-data"
 KEY = "k" * 43
 REPLACED: list[CheckFunction] = [positive_data_acceptance, negative_data_rejection]
 """Checks that take a body for what was drawn, and not for what a test has put in its place."""
@@ -114,11 +115,13 @@ def test_no_answer_is_outside_the_document(
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     def explore(case: schemathesis.Case[Any]) -> None:
         remove_framing(case)
+        # What lies in a form is text, also where a number was drawn because it is none.
+        in_form = [negative_data_rejection] if case.media_type == FORM else []
         case.call_and_validate(
             base_url=locked.url,
             headers={"x-api-key": KEY},
             timeout=PATIENCE_S,
-            excluded_checks=excluded,
+            excluded_checks=[*excluded, *in_form],
         )
 
     with suppress(Unsatisfiable):  # some operations have nothing that could be wrong
@@ -172,6 +175,7 @@ def test_no_story_is_outside_the_document(
     """Stateful: what an answer leads to is there, is what it was said to be, and goes for good."""
     document = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
     told: set[tuple[str, int]] = set()
+    faults: list[Exception] = []
 
     class Stories(document.include(path_regex=paths).as_state_machine()):  # type: ignore[misc]
         def before_call(self, case: schemathesis.Case[Any]) -> None:
@@ -187,14 +191,24 @@ def test_no_story_is_outside_the_document(
             self, response: schemathesis.Response, case: schemathesis.Case[Any], **kwargs: object
         ) -> None:
             told.add((case.operation.label, response.status_code))
-            case.validate_response(response, excluded_checks=REPLACED, transport_kwargs=kwargs)
+            try:
+                case.validate_response(response, excluded_checks=REPLACED, transport_kwargs=kwargs)
+            except Exception as wrong:
+                faults.append(wrong)
+                raise
 
-    explore = settings(
-        max_examples=STORIES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    Stories.run(settings=explore)
+    # What answers hold, such as an id, moves later draws, so that one run may miss a rare link.
+    for derandomize in (True, False, False, False):
+        if not reached <= told:
+            explore = settings(
+                max_examples=STORIES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                derandomize=derandomize,
+                database=None,  # no story can be told again word by word
+                suppress_health_check=list(HealthCheck),
+            )
+            with suppress(FlakyStrategyDefinition):  # nor can a server's answers be drawn again
+                Stories.run(settings=explore)
+    assert not faults
     assert reached <= told
