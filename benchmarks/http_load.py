@@ -46,7 +46,9 @@ class Connection:
             self._writer.close()
 
     async def ask(self, request: bytes) -> Answer:
-        """Send a prepared request and read its answer."""
+        """Send a prepared request and read its answer; the first one opens the connection."""
+        if self._writer is None:
+            await self._open()
         started = time.perf_counter()
         try:
             status, kept = await self._exchange(request)
