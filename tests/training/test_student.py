@@ -121,11 +121,34 @@ def test_retention_of_patches_leaves_the_class_token_free(tiny: EncoderConfig) -
     encoder, pixels = VisionTransformer(tiny).eval(), torch.randn(2, 3, 32, 32)
     features = encoder(pixels)
     moved = features._replace(cls=-features.cls)
-    both, patches = (FrozenFeatures(encoder, of=of) for of in ("both", "patches"))
-    torch.testing.assert_close(both.distance(pixels, moved), torch.tensor(1.0))
-    torch.testing.assert_close(patches.distance(pixels, moved), torch.tensor(0.0))
     turned = features._replace(tokens=-features.tokens)
-    torch.testing.assert_close(patches.distance(pixels, turned), torch.tensor(2.0))
+    both, patches = (FrozenFeatures(encoder, of=of) for of in ("both", "patches"))
+    for blocks in range(tiny.depth + 1):
+        shared = encoder.start(encoder.embed(pixels), blocks=blocks)
+        torch.testing.assert_close(both.distance(shared, moved, blocks=blocks), torch.tensor(1.0))
+        for features_now, distance in ((moved, 0.0), (turned, 2.0)):
+            told = patches.distance(shared, features_now, blocks=blocks)
+            torch.testing.assert_close(told, torch.tensor(distance))
+
+
+def test_low_rank_updates_of_the_last_blocks_alone(tiny: EncoderConfig) -> None:
+    torch.manual_seed(0)
+    tuning = TuningSettings(lora=LoraSettings(dropout=0, last_blocks=1))
+    objective = ObjectiveSettings(retention_weight=1.0, head_dropout=0)
+    student = Student(VisionTransformer(tiny), {"labs": 6}, objective, tuning)
+    trained = {name for name, p in student.encoder.named_parameters() if p.requires_grad}
+    last = f"blocks.{tiny.depth - 1}."
+    assert {name for name in trained if name.startswith("blocks.")}
+    assert all(name.startswith((last, "norm.")) for name in trained)
+    pixels, patients = torch.randn(4, 3, 32, 32), torch.arange(4)
+    for name, parameter in student.encoder.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    told = student.represent(pixels, patients, torch.randn(4, 6), torch.ones(4, dtype=torch.bool))
+    torch.testing.assert_close(told["film"], student.cxr_to_shared(student.encoder(pixels).cls))
+    told["film"].sum().backward()
+    gradients = {n for n, p in student.encoder.named_parameters() if p.grad is not None}
+    assert gradients == trained
 
 
 def test_a_patient_without_ecg_still_teaches_labs() -> None:

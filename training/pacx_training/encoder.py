@@ -212,10 +212,22 @@ class VisionTransformer(nn.Module):
             patches: ``[N, K, D]`` from :meth:`embed`; K may be smaller than T.
             return_attention: Whether to answer the attention of every block.
         """
+        return self.finish(self.start(patches), return_attention=return_attention)
+
+    def start(self, patches: Tensor, *, blocks: int = 0) -> Tensor:
+        """Run the first ``blocks`` blocks: embedded patches ``[N, K, D]`` -> ``[N, K + 1, D]``."""
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(patches.shape[0], -1, -1)
         tokens = torch.cat([cls, patches], dim=1)
+        for block in self.blocks[:blocks]:
+            tokens, _ = block(tokens)
+        return tokens
+
+    def finish(
+        self, tokens: Tensor, *, blocks: int = 0, return_attention: bool = False
+    ) -> EncoderOutput:
+        """Run the blocks that :meth:`start` left, and the final norm."""
         maps: list[Tensor] = []
-        for block in self.blocks:
+        for block in self.blocks[blocks:]:
             tokens, weights = block(tokens, return_attention)
             if weights is not None:
                 maps.append(weights)

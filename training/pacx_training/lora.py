@@ -31,6 +31,13 @@ class LoraSettings(RecipeSection):
     alpha: int = Field(16, ge=1, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.1, ge=0, lt=1)
     targets: tuple[str, ...] = Field(("qkv", "fc1", "fc2"), min_length=1)
+    last_blocks: int | None = Field(
+        None, ge=1, description="Adapt these alone, which costs less; all blocks by default."
+    )
+
+    def adapted(self, depth: int) -> list[int]:
+        """The numbers of the blocks that are adapted, of ``depth``."""
+        return list(range(max(0, depth - (self.last_blocks or depth)), depth))
 
 
 def add_lora(encoder: VisionTransformer, settings: LoraSettings) -> None:
@@ -48,6 +55,8 @@ def add_lora(encoder: VisionTransformer, settings: LoraSettings) -> None:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(settings.targets),
+        layers_to_transform=settings.adapted(encoder.config.depth),
+        layers_pattern="blocks",
         bias="none",
     )
     inject_adapter_in_model(config, encoder, adapter_name=_ADAPTER)

@@ -77,15 +77,17 @@ class FrozenFeatures:
     def __init__(self, encoder: VisionTransformer, *, of: Literal["both", "patches"]) -> None:
         self._encoder, self._of = copy.deepcopy(encoder).eval().requires_grad_(False), of
 
-    def distance(self, pixels: Tensor, features: EncoderOutput) -> Tensor:
+    def distance(self, tokens: Tensor, features: EncoderOutput, *, blocks: int) -> Tensor:
         """How far features moved: ``1 - cosine``, averaged over films and patches.
 
         Args:
-            pixels: float ``[N, 3, S, S]``, normalised.
+            tokens: float ``[N, T + 1, D]``, after the first ``blocks`` blocks, which stage 2
+                leaves as they were.
             features: Of the encoder now, on the same films.
+            blocks: How many are shared.
         """
         with torch.no_grad():
-            before = self._encoder.to(pixels.device)(pixels)
+            before = self._encoder.to(tokens.device).finish(tokens, blocks=blocks)
         patches = cosine_distances(features.tokens, before.tokens).mean()
         if self._of == "patches":
             return patches
@@ -109,10 +111,13 @@ class Student(nn.Module):
         self._before: FrozenFeatures | None = None
         if objective.retention_weight:
             self._before = FrozenFeatures(encoder, of=objective.retention_of)
+        depth = encoder.config.depth
         if tuning.lora is not None:
             add_lora(encoder, tuning.lora)
+            self._frozen_blocks = depth - len(tuning.lora.adapted(depth))
         else:
             tune_last_blocks(encoder, tuning.last_blocks or 0)
+            self._frozen_blocks = max(0, depth - (tuning.last_blocks or 0))
         self.encoder = encoder
         self.objective = objective
         self.cxr_to_shared = ProjectionHead(width, shared, dropout)
@@ -163,7 +168,11 @@ class Student(nn.Module):
             *teachers: For each modality the teacher's embedding ``[N, dimension]``, and bool
                 ``[N]``, False where the admission lacks it.
         """
-        features = self.encoder(pixels)
+        # Blocks that stay as they are need no gradient, and retention shares their answer.
+        shared = self._frozen_blocks
+        with torch.no_grad():
+            tokens = self.encoder.start(self.encoder.embed(pixels), blocks=shared)
+        features = self.encoder.finish(tokens, blocks=shared)
         film = self.cxr_to_shared(features.cls)
         told: dict[str, Tensor] = {"film": film, "patients": patients}
         for name, target, present in zip(
@@ -173,7 +182,7 @@ class Student(nn.Module):
             told[f"distance_{name}"] = cosine_distances(self.cxr_to[name](features.cls), target)
             told[f"present_{name}"] = present
         if self._before is not None:
-            told["retention"] = self._before.distance(pixels, features)[None]
+            told["retention"] = self._before.distance(tokens, features, blocks=shared)[None]
         return told
 
     def judge(self, representations: Representations) -> dict[str, Tensor]:
