@@ -14,7 +14,9 @@ from benchmarks.shipped.probes import FINDINGS
 COMPARISON = "comparison.json"
 """In a candidate's run folder: its probes against those of the encoder before stage 2."""
 LARGEST_LOSS = 0.005
-"""Of AUROC, out of fold within NIH ``train``, that a finding may lose."""
+"""Of AUROC that a finding may lose out of fold within NIH ``train``, and the five on average on
+films held apart: there no label reached the physiology that stage 2 learnt from, but the films
+are too few to judge each finding by itself."""
 PHYSIOLOGY = "markers high or low, held apart, AUROC"
 LINES: TypeAdapter[list[Line]] = TypeAdapter(list[Line])
 
@@ -22,9 +24,9 @@ LINES: TypeAdapter[list[Line]] = TypeAdapter(list[Line])
 def choose(before: Path, candidates: Sequence[Path], output: Path) -> Path:
     """Copy the run that ships.
 
-    A candidate may ship if no finding is worse than before by more than ``LARGEST_LOSS`` and the
-    gain on simulated markers of films held apart is above zero with its interval. Of those the
-    one with the largest gain ships; where there is none, the encoder stays as it was.
+    A candidate may ship if findings lose no more than ``LARGEST_LOSS`` and the gain on simulated
+    markers of films held apart is above zero with its interval. Of those the one with the largest
+    gain ships; where there is none, the encoder stays as it was.
 
     Args:
         before: Run that stage 2 started from.
@@ -48,6 +50,10 @@ def gain_of(candidate: Path) -> float | None:
     lines = {
         line.measure: line for line in LINES.validate_json((candidate / COMPARISON).read_bytes())
     }
-    losses = [-lines[f"{label}, AUROC"].difference.value for label in FINDINGS]
+    losses, apart = (
+        [-lines[f"{label}{where}, AUROC"].difference.value for label in FINDINGS]
+        for where in ("", ", held apart")
+    )
+    lost = max(*losses, sum(apart) / len(apart))
     gain = lines[PHYSIOLOGY].difference
-    return None if max(losses) > LARGEST_LOSS or gain.low <= 0 else gain.value
+    return None if lost > LARGEST_LOSS or gain.low <= 0 else gain.value

@@ -115,7 +115,7 @@ def test_simulated_heads_say_so(table: Path, tiny_run: RunDirectory, tmp_path: P
     assert story.sources[-1].simulated
 
 
-def candidate(folder: Path, *, finding: float, physiology: float) -> Path:
+def candidate(folder: Path, *, finding: float, physiology: float, apart: float = 0) -> Path:
     """A run whose probes differ from those before stage 2 by so much, give or take 0.01."""
 
     def line(measure: str, change: float) -> Line:
@@ -123,6 +123,7 @@ def candidate(folder: Path, *, finding: float, physiology: float) -> Path:
         return Line(measure=measure, films=9, before=around, after=around, difference=around)
 
     lines = [line(f"{label}, AUROC", 0.1) for label in FINDINGS[1:]]
+    lines += [line(f"{label}, held apart, AUROC", apart) for label in FINDINGS]
     lines += [line(f"{FINDINGS[0]}, AUROC", finding), line(PHYSIOLOGY, physiology)]
     folder.mkdir()
     (folder / "comparison.json").write_bytes(LINES.dump_json(lines))
@@ -137,10 +138,12 @@ def test_the_most_physiology_ships_that_loses_no_finding(tmp_path: Path) -> None
     more = candidate(tmp_path / "more", finding=0.01, physiology=0.03)
     lossy = candidate(tmp_path / "lossy", finding=-0.006, physiology=0.09)
     doubtful = candidate(tmp_path / "doubtful", finding=0.1, physiology=0.009)
-    assert choose(before, [some, more, lossy, doubtful], tmp_path / "first") == more
+    leaky = candidate(tmp_path / "leaky", finding=0.1, physiology=0.09, apart=-0.006)
+    refused = [lossy, doubtful, leaky]
+    assert choose(before, [some, more, *refused], tmp_path / "first") == more
     assert (tmp_path / "first" / "comparison.json").is_file()
     assert not (tmp_path / "first" / "checkpoints").exists()
-    assert choose(before, [lossy, doubtful], tmp_path / "second") == before
+    assert choose(before, refused, tmp_path / "second") == before
 
 
 def test_both_encoders_are_measured_on_the_same_resamples() -> None:
