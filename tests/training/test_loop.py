@@ -98,6 +98,12 @@ def test_it_learns_and_measures_films_it_does_not_learn_from(tmp_path: Path) -> 
     assert list((run.path / "tensorboard").iterdir())
 
 
+def test_films_may_be_measured_less_often_and_always_at_the_end(tmp_path: Path) -> None:
+    overrides = ("epochs=3.5", "validation_epochs=2")
+    run = _train(tmp_path / "run", *overrides, validation=20)
+    assert read_curve(run.metrics, "validation/loss").steps == (12, 21)
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     run = _train(tmp_path / "run")
     before = run.metrics.read_text()

@@ -224,8 +224,11 @@ class _Trainer:
         return dict(zip(names, means.tolist(), strict=True))
 
     def _report(self, values: dict[str, float], curves: CurveWriter | None) -> None:
-        epoch_ends = self.step % self.sampler.steps_per_epoch == 0 or self.step == self.steps
-        measured = self._validate() if epoch_ends else {}
+        epoch, beyond = divmod(self.step, self.sampler.steps_per_epoch)
+        last = self.step == self.steps
+        epoch_ends = last or not beyond
+        due = last or not (beyond or epoch % self.recipe.validation_epochs)
+        measured = self._validate() if due else {}
         if curves is not None:
             if epoch_ends or self.step % self.recipe.log_steps == 0:
                 curves.write(self.step, values | measured)

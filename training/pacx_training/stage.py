@@ -41,6 +41,9 @@ class LoopRecipe(RecipeSection):
     workers: int = Field(2, ge=1, description="Threads that make batches ahead of time.")
     checkpoint_minutes: float = Field(10, ge=0, description="0: after every step.")
     keep_checkpoints: int = Field(2, ge=1)
+    validation_epochs: int = Field(
+        1, ge=1, description="Epochs between two measurements of the validation films."
+    )
     log_steps: int = Field(10, ge=1, description="Steps between two points of a curve.")
 
 
@@ -67,8 +70,9 @@ class Stage:
     Attributes:
         module: The training step; its state dict is what a snapshot holds.
         training: Films that it learns from.
-        validation: Films that are measured after every epoch, in evaluation mode, with the same
-            draws each time; curves ``validation/<name>``. Films beyond whole batches are left out.
+        validation: Films that are measured every ``validation_epochs``, in evaluation mode, with
+            the same draws each time; curves ``validation/<name>``. Films beyond whole batches are
+            left out.
         save: Writes what the stage is for, such as the encoder; called with every snapshot.
         pictures: Grey pictures ``[H, W]`` in [0, 1] for TensorBoard, drawn after every epoch.
     """
