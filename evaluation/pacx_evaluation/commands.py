@@ -53,6 +53,9 @@ def evaluate(
     outlines: Annotated[
         Path | None, typer.Option(help="JSON of outlines on films in --data: explanations, masks.")
     ] = None,
+    overlays: Annotated[
+        int, typer.Option(min=0, help="Films that explanations show in the report, at most.")
+    ] = 6,
     epochs: Annotated[float, typer.Option(min=0.01, help="Of fine-tuning.")] = 5,
     learning_rate: Annotated[
         list[float] | None,
@@ -97,6 +100,7 @@ def evaluate(
             subsets=subsets,
             films=films,
             outlined=read_outlines(outlines, data) if outlines and data else (),
+            overlays=overlays,
             tuning=tuning_plan(learning_rate, seeds=seeds, epochs=epochs),
             decoder=decoder_recipe(decoder_steps, seed),
             progress=progress,

@@ -29,6 +29,7 @@ def prepare(
     subsets: int = 5,
     films: int = 200,
     outlined: Sequence[OutlinedFilm] = (),
+    overlays: int = 6,
     tuning: TuningPlan = TUNING,
     decoder: FittingRecipe = DECODER,
     progress: Progress = lambda *_: None,
@@ -48,6 +49,7 @@ def prepare(
         subsets=subsets,
         films=films,
         outlined=outlined,
+        overlays=overlays,
         tuning=tuning,
         decoder=decoder,
     )

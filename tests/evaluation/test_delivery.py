@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,16 @@ from pacx.radiograph import Radiograph
 from pacx_evaluation.benchmarks import open_benchmark
 from pacx_evaluation.evaluation import prepare, run
 from pacx_evaluation.measurements import Measurement
-from pacx_evaluation.protocols import Study, explanations, export_parity, maps, robustness
+from pacx_evaluation.protocols import (
+    Study,
+    explanations,
+    export_parity,
+    maps,
+    overlays,
+    robustness,
+)
 from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
+from pacx_evaluation.report.writer import write_report
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
 from pacx_training.cohorts.outlines import phantom_films
@@ -140,6 +149,28 @@ def test_maps_are_faithful_or_not_without_any_outline(bundle_study: Study) -> No
     assert -1 <= (similar.value or 0) <= 1
     assert (maps.UNIFORM, "randomisation_similarity") not in rows
     assert (rows["rollout", "map_sensitivity"].value or -1) >= 0
+
+
+def test_a_report_shows_the_best_and_the_worst_map(bundle_study: Study, tmp_path: Path) -> None:
+    bundle_study.films, bundle_study.overlays = 4, 3
+    outcome = explanations.run(bundle_study)
+    write_report(bundle_study, [outcome], tmp_path)
+    (picture,) = (tmp_path / "figures").glob("overlays-*.svg")
+    assert picture.read_text().count("<image") == 3
+    table = pd.read_csv(picture.with_suffix(".csv"))
+    assert table["rank"].iloc[[0, -1]].tolist() == [1, 4]
+    assert table["deletion_gain"].is_monotonic_decreasing
+    assert table["probability"].between(0, 1).all()
+    assert "the best, the worst" in (tmp_path / "report.html").read_text()
+    bundle_study.overlays = 0
+    assert not any(d.name.startswith("overlays") for d in explanations.run(bundle_study).drawings)
+
+
+def test_films_whose_gain_is_unknown_are_not_ranked() -> None:
+    gains = [0.5, float("nan"), 2.0, -1.0, 1.0]
+    assert overlays.ranks(gains, 2) == [(1, 2), (4, 3)]
+    assert overlays.ranks(gains, 9) == [(1, 2), (2, 4), (3, 0), (4, 3)]
+    assert overlays.ranks([float("nan")], 3) == []
 
 
 def test_explanations_need_a_bundle(

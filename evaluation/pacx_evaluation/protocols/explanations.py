@@ -14,9 +14,10 @@ from pacx.masks import Mask
 from pacx.measures import silhouette_focus
 from pacx.radiograph import Radiograph
 from pacx_evaluation.measurements import Measurement, Section
-from pacx_evaluation.protocols.faithful import FILMS, faithfulness
+from pacx_evaluation.protocols.faithful import FILMS, FilmMeasure, faithfulness, measure_film
 from pacx_evaluation.protocols.maps import Explained, blind, explained
 from pacx_evaluation.protocols.means import mean_over_films
+from pacx_evaluation.protocols.overlays import overlays, shown_method
 from pacx_evaluation.protocols.sampling import reported_films
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study
 from pacx_evaluation.report.forest import forest
@@ -71,11 +72,16 @@ def run(study: Study) -> Outcome:
         raise SubjectError("Explanations need a bundle among the subjects.")
     outlined, films = study.outlined[: study.films], reported_films(study)[:FILMS]
     rows: list[Measurement] = []
+    pictures: list[Drawing] = []
     for name, bundle in bundles.items():
         model = explained(bundle, study.seed)
         if outlined:
             rows += _focused(study, name, model, outlined)
-        rows += faithfulness(study, NAME, name, model, films)
+        measured = [list(measure_film(study, model, place)) for place in films.tolist()]
+        patients = study.benchmark.cohort.patients[films]
+        rows += faithfulness(study, NAME, name, measured, patients)
+        if (picture := overlays(study, name, model, films, _gains(model, measured))) is not None:
+            pictures.append(picture)
     focus = _FOCUS.format(films=len(outlined)) if outlined else ""
     section = Section(
         name=NAME,
@@ -84,7 +90,13 @@ def run(study: Study) -> Outcome:
         measurements=tuple(rows),
         notes=_NOTES if outlined else (*_NOTES, NO_OUTLINES),
     )
-    return Outcome(section=section, drawings=tuple(_drawings(rows)))
+    return Outcome(section=section, drawings=(*_drawings(rows), *pictures))
+
+
+def _gains(model: Explained, measured: Sequence[Sequence[FilmMeasure]]) -> list[float]:
+    """Deletion gain of the map that overlays show, film by film."""
+    shown = shown_method(model), "deletion_gain"
+    return [next(m.value for m in film if (m.method, m.metric) == shown) for film in measured]
 
 
 def _focused(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pacx.explanations import Map, Question
 from pacx_evaluation.faithfulness import (
@@ -15,7 +19,6 @@ from pacx_evaluation.faithfulness import (
 from pacx_evaluation.measurements import Measurement
 from pacx_evaluation.protocols.maps import Explained, Method, blind
 from pacx_evaluation.protocols.means import mean_over_films
-from pacx_evaluation.protocols.sampling import Rows
 from pacx_evaluation.protocols.study import Study
 from pacx_evaluation.subjects.encoder import as_radiograph
 
@@ -23,22 +26,54 @@ FILMS = 10
 """At most: every map of every film takes some hundred forward passes."""
 
 
-def faithfulness(
-    study: Study, protocol: str, subject: str, model: Explained, films: Rows
-) -> Iterator[Measurement]:
-    """Measure every map of every film, each for the film's most probable finding.
+@dataclass(frozen=True, slots=True)
+class FilmMeasure:
+    """One number about one kind of map of one film."""
+
+    method: str
+    metric: str
+    value: float
+
+
+def measure_film(study: Study, model: Explained, place: int) -> Iterator[FilmMeasure]:
+    """Measure every map of one film, each for the film's most probable finding.
 
     Args:
-        study: Films, and how intervals are resampled.
+        study: Films and the seed.
+        model: The bundle, and random weights.
+        place: Of the film in the cohort.
+    """
+    film = as_radiograph(study.benchmark.cohort.paths[place])
+    question = model.question(film, model.most_probable(film))
+    for name, method in model.methods.items():
+        grid = method(question)
+        random = method(model.untrained(question))
+        measured = _effects(question, grid, study.seed) | _sanity(question, method, grid, random)
+        yield from (FilmMeasure(name, metric, value) for metric, value in measured.items())
+    for name, grid in blind(question.grid):
+        effects = _effects(question, grid, study.seed)
+        yield from (FilmMeasure(name, metric, value) for metric, value in effects.items())
+
+
+def faithfulness(
+    study: Study,
+    protocol: str,
+    subject: str,
+    measured: Sequence[Sequence[FilmMeasure]],
+    patients: NDArray[np.str_],
+) -> Iterator[Measurement]:
+    """Average what was measured of films.
+
+    Args:
+        study: How intervals are resampled.
         protocol: That the rows belong to.
         subject: The bundle's name.
-        model: The bundle, and random weights.
-        films: Places in the cohort.
+        measured: Of each film.
+        patients: Of each film, ``[N]``.
     """
-    found = [row for place in films.tolist() for row in _film(study, model, place)]
-    patients = study.benchmark.cohort.patients[films]
-    for method, metric in dict.fromkeys((method, metric) for method, metric, _ in found):
-        values = [value for m, name, value in found if (m, name) == (method, metric)]
+    found = [measure for film in measured for measure in film]
+    for method, metric in dict.fromkeys((m.method, m.metric) for m in found):
+        values = [m.value for m in found if (m.method, m.metric) == (method, metric)]
         yield mean_over_films(
             study,
             values,
@@ -49,20 +84,6 @@ def faithfulness(
             metric=metric,
             undefined="undefined on every film",
         )
-
-
-def _film(study: Study, model: Explained, place: int) -> Iterator[tuple[str, str, float]]:
-    """Method, metric and value of one film."""
-    film = as_radiograph(study.benchmark.cohort.paths[place])
-    question = model.question(film, model.most_probable(film))
-    for name, method in model.methods.items():
-        grid = method(question)
-        random = method(model.untrained(question))
-        measured = _effects(question, grid, study.seed) | _sanity(question, method, grid, random)
-        yield from ((name, metric, value) for metric, value in measured.items())
-    for name, grid in blind(question.grid):
-        effects = _effects(question, grid, study.seed)
-        yield from ((name, metric, value) for metric, value in effects.items())
 
 
 def _effects(question: Question, grid: Map, seed: int) -> dict[str, float]:

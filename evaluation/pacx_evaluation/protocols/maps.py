@@ -62,6 +62,10 @@ class Explained:
         learnt = (item for item in self.model.predict(film).findings if not item.measured)
         return max(learnt, key=lambda item: item.probability).label
 
+    def probability(self, film: Radiograph, label: str) -> float:
+        """Of one finding on one film."""
+        return next(f.probability for f in self.model.predict(film).findings if f.label == label)
+
 
 def explained(bundle: Bundle, seed: int) -> Explained:
     """Open a bundle for explanations."""

@@ -104,6 +104,7 @@ class Study:
         subsets: Number of few-label subsets.
         films: Bound on the films that are encoded again by robustness, export parity and speed.
         outlined: Films with outlines of heart and lungs, for explanations and segmentation.
+        overlays: Films that explanations show with their maps, at most.
         tuning: How encoders are fine-tuned.
         decoder: How decoders of masks are fitted.
     """
@@ -115,6 +116,7 @@ class Study:
     subsets: int = 5
     films: int = 200
     outlined: Sequence[OutlinedFilm] = ()
+    overlays: int = 6
     tuning: TuningPlan = TUNING
     decoder: FittingRecipe = DECODER
     _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)

@@ -52,13 +52,14 @@ def _named(study: Study, entrant: Entrant, scores: FindingScores | QuantityScore
         {
             "subject": entrant.name,
             "target": scores.target.name,
-            "film": [_film(study, row) for row in scores.rows.tolist()],
+            "film": [film_name(study, row) for row in scores.rows.tolist()],
             "patient": [_hashed(study, patient) for patient in scores.patients.tolist()],
         }
     )
 
 
-def _film(study: Study, row: int) -> str:
+def film_name(study: Study, row: int) -> str:
+    """What the film at a place of the cohort is called in a report."""
     return _hashed(study, study.benchmark.digests[row])
 
 
