@@ -15,7 +15,9 @@ FileName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*$"),
 ]
-Group = Literal["radiology", "physiology"]
+Group = Literal["radiology", "physiology", "read_out"]
+"""A read-out, such as view or sex, shows what else an embedding tells; it is no finding, and
+answers hold it only where it is asked for."""
 GraphName = Literal["encode", "predict", "explain"]
 
 
@@ -235,6 +237,11 @@ class Manifest(_Frozen):
     def findings(self) -> tuple[FindingSpec, ...]:
         """All findings, in the order of the first columns of ``logits``."""
         return tuple(finding for head in self.heads for finding in head.findings)
+
+    @property
+    def answered(self) -> tuple[FindingSpec, ...]:
+        """The findings that every answer holds: all but read-outs."""
+        return tuple(finding for finding in self.findings if finding.group != "read_out")
 
     @property
     def values(self) -> tuple[ValueSpec, ...]:

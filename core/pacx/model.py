@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, get_args, overload
+from typing import TypeAlias, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,17 @@ from pacx.novelty import read_novelty
 from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec, normalise, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import read
-from pacx.results import Explanation, ExplanationMethod, Finding, Prediction
+from pacx.results import (
+    EstimatedValue,
+    Explanation,
+    ExplanationMethod,
+    Finding,
+    Prediction,
+    ReadOuts,
+)
 
 Readable: TypeAlias = str | Path | bytes | Radiograph | NDArray[np.generic]
+_Answer = TypeVar("_Answer", Finding, EstimatedValue)
 UNKNOWN_FACTS = FilmFacts()
 _SINGLE = (str, Path, bytes, Radiograph, np.ndarray)
 _ACCEPTED = (
@@ -146,8 +154,10 @@ class Model:
         """
         anatomy = self._anatomy(row, geometry, facts)
         quality = judge(row.embedding[0], anatomy, self._novelty, facts.view)
+        findings, read_out_findings = _apart(read_findings(row.logits[0], self.manifest))
+        values, read_out_values = _apart(read_values(row.logits[0], self.manifest))
         return Prediction(
-            findings=read_findings(row.logits[0], self.manifest) + self._measured(anatomy, facts),
+            findings=findings + self._measured(anatomy, facts),
             embedding=row.embedding[0],
             rollout=row.rollout[0],
             last_layer=row.last_layer[0],
@@ -155,7 +165,8 @@ class Model:
             anatomy=anatomy,
             quality=quality,
             warnings=warnings_of(anatomy, quality),
-            values=read_values(row.logits[0], self.manifest),
+            values=values,
+            read_outs=ReadOuts(findings=read_out_findings, values=read_out_values),
         )
 
     def _anatomy(self, row: Outputs, geometry: Geometry, facts: FilmFacts) -> Anatomy | None:
@@ -303,6 +314,12 @@ class Model:
         prepared = prepare(radiograph, self.spec)
         outputs = self.run(prepared.pixels[np.newaxis])
         return self.interpret(outputs, prepared.geometry, FilmFacts.of(radiograph))
+
+
+def _apart(answers: tuple[_Answer, ...]) -> tuple[tuple[_Answer, ...], tuple[_Answer, ...]]:
+    """What every answer holds, and the read-outs."""
+    read_outs = tuple(answer for answer in answers if answer.group == "read_out")
+    return tuple(answer for answer in answers if answer.group != "read_out"), read_outs
 
 
 def _items(x: Readable | Sequence[Readable]) -> Sequence[Readable]:

@@ -60,6 +60,14 @@ class EstimatedValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOuts:
+    """What heads of the group ``read_out`` say, such as view, sex and age: checks of sanity."""
+
+    findings: tuple[Finding, ...] = ()
+    values: tuple[EstimatedValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """Whether a picture is what the model is made for.
 
@@ -81,7 +89,7 @@ class Prediction:
     """All that one forward pass says about one radiograph.
 
     Attributes:
-        findings: In the order of the manifest, then measured ones.
+        findings: In the order of the manifest, then measured ones; without read-outs.
         embedding: float32 ``[D]``, the class token after the final norm.
         rollout: float32 ``[grid_rows, grid_columns]``, attention rollout of the class token.
         last_layer: float32 ``[grid_rows, grid_columns]``, attention of the last block.
@@ -89,7 +97,8 @@ class Prediction:
         anatomy: Heart and lungs; None where the bundle has no anatomy decoder.
         quality: Whether the picture is what the model is made for.
         warnings: What a reader should know, beyond the warnings of the radiograph itself.
-        values: What regression heads estimate, in the order of the manifest.
+        values: What regression heads estimate, in the order of the manifest; without read-outs.
+        read_outs: What is no finding and shows what else the embedding tells.
     """
 
     findings: tuple[Finding, ...]
@@ -101,6 +110,7 @@ class Prediction:
     quality: Quality = Quality(is_frontal_chest=None, out_of_distribution=None, score=None)
     warnings: tuple[ImageWarning, ...] = ()
     values: tuple[EstimatedValue, ...] = ()
+    read_outs: ReadOuts = ReadOuts()
 
     @property
     def simulated_labels(self) -> frozenset[str]:

@@ -89,7 +89,8 @@ def _value(value: ValueSpec) -> str:
 
 
 def _group(column: FindingSpec | ValueSpec) -> str:
-    return f"{column.group}, simulated" if column.simulated else column.group
+    name = column.group.replace("_", "-")
+    return f"{name}, simulated" if column.simulated else name
 
 
 def _anatomy(manifest: Manifest) -> str:

@@ -12,7 +12,7 @@ from pacx.interpretation import FilmFacts, warnings_of_map
 from pacx.measures import silhouette_focus
 from pacx.model import Model
 from pacx.radiograph import ImageWarning
-from pacx.results import Prediction, Quality
+from pacx.results import Prediction, Quality, ReadOuts
 from pacx_server.examination import Examination
 from pacx_server.outlines import contours_of, lines_of
 from pacx_server.protocol_schemas import InstancePrediction
@@ -35,14 +35,16 @@ def describe_examination(
     decoded = examination.decoded
     facts = FilmFacts(spacing_mm=decoded.facts.spacing_mm, view=decoded.facts.view)
     prediction = model.interpret(examination.outputs, decoded.input.geometry, facts)
+    extra = prediction.read_outs if "read_outs" in include else ReadOuts()
     return InstancePrediction(
         image=decoded.facts,
         findings=[
             FindingAnswer.model_validate(finding, from_attributes=True)
-            for finding in prediction.findings
+            for finding in (*prediction.findings, *extra.findings)
         ],
         values=[
-            ValueAnswer.model_validate(value, from_attributes=True) for value in prediction.values
+            ValueAnswer.model_validate(value, from_attributes=True)
+            for value in (*prediction.values, *extra.values)
         ],
         anatomy=describe_anatomy(prediction),
         quality=_quality(prediction.quality),

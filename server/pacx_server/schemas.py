@@ -12,7 +12,7 @@ from pacx.results import ExplanationMethod
 
 Pooling = Literal["cls", "mean", "tokens"]
 Space = Literal["encoder"]
-Include = Literal["embedding", "attention", "anatomy"]
+Include = Literal["embedding", "attention", "anatomy", "read_outs"]
 
 Grid = list[list[float]]
 Vector = list[float]

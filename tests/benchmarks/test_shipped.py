@@ -67,6 +67,14 @@ def test_every_target_of_the_recipe_is_a_column_of_the_markers(table: Path) -> N
     assert "outer 25% of 8 films" in terms.limitations[0]
 
 
+def test_read_outs_are_a_group_of_their_own() -> None:
+    recipe = read_section("benchmarks/shipped/read-outs.yaml", "heads", HeadsRecipe)
+    assert {task.group for task in recipe.all_tasks} == {"read_out"}
+    columns = {target.column for task in recipe.all_tasks for target in task.targets}
+    assert columns == {*READ_OUTS, AGE}
+    assert read_section("small", "heads", HeadsRecipe, ["read_outs=[]"]).read_outs == ()
+
+
 def test_the_outer_quarter_lies_on_the_bad_side(table: Path) -> None:
     found = pd.read_csv(table)
     for marker in MARKERS:

@@ -15,7 +15,7 @@ from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
 from pacx_client._version import __version__
 
-Include: TypeAlias = Literal["embedding", "attention", "anatomy"]
+Include: TypeAlias = Literal["embedding", "attention", "anatomy", "read_outs"]
 Pooling: TypeAlias = Literal["cls", "mean"]
 
 # Below the server's default limit of 256 MB for a request with several files.

@@ -73,7 +73,7 @@ class Finding:
         probability: In [0, 1].
         threshold: In [0, 1]; the finding is positive from here up.
         positive: Whether the probability reaches the threshold.
-        group: ``radiology`` or ``physiology``.
+        group: ``radiology`` or ``physiology``; ``read_out`` where read-outs were asked for.
         calibrated: Whether the probability was calibrated on held-out films.
         simulated: Whether the labels came from simulated physiology.
         measured: Whether it comes from a measurement on the film and from no head.
@@ -99,7 +99,7 @@ class EstimatedValue:
         low: Together with ``high`` the 95 % interval of the estimate's error.
         high: The upper end.
         unit: Of all three, or None.
-        group: ``radiology`` or ``physiology``.
+        group: ``radiology`` or ``physiology``; ``read_out`` where read-outs were asked for.
         simulated: Whether it was learnt from simulated physiology.
     """
 

@@ -62,7 +62,8 @@ class PacxClient:
 
         Args:
             file: A DICOM, PNG, JPEG or TIFF file.
-            include: What else is wanted: ``embedding``, ``attention``. ``anatomy`` always comes.
+            include: What else is wanted: ``embedding``, ``attention``, ``read_outs`` (view, sex
+                and age, as checks of sanity). ``anatomy`` always comes.
             reference: The caller's own name for the image, echoed in the answer.
         """
         return self._ask(_requests.predict(file, include=include, reference=reference))

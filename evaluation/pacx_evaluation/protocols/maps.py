@@ -34,7 +34,7 @@ class Explained:
     def question(self, film: Radiograph, label: str) -> Question:
         """What is to be explained about one film."""
         manifest = self.model.manifest
-        contrast = np.zeros(len(manifest.findings), np.float32)
+        contrast = np.zeros(len(manifest.labels), np.float32)
         contrast[target_index(manifest, label)] = 1
         return Question(
             engine=self.model.engine,

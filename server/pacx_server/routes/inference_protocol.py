@@ -196,7 +196,7 @@ def _respond(served: ServedModel, question: Question, rows: Sequence[Outputs]) -
         model_name=identity.name,
         model_version=identity.version,
         id=question.request.id,
-        parameters={"labels": [finding.label for finding in served.model.manifest.findings]},
+        parameters={"labels": [finding.label for finding in served.model.manifest.answered]},
         outputs=[],
     )
     tensors = _tensors(served.model, rows)
@@ -211,7 +211,11 @@ def _respond(served: ServedModel, question: Question, rows: Sequence[Outputs]) -
 
 def _tensors(model: Model, rows: Sequence[Outputs]) -> dict[str, Array]:
     probabilities = [
-        [finding.probability for finding in read_findings(row.logits[0], model.manifest)]
+        [
+            finding.probability
+            for finding in read_findings(row.logits[0], model.manifest)
+            if finding.group != "read_out"
+        ]
         for row in rows
     ]
     return {
@@ -244,7 +248,7 @@ def _metadata(served: ServedModel) -> ModelMetadata:
     rows, columns = manifest.encoder.grid
     size = manifest.input.size
     outputs = {
-        "probabilities": [-1, len(manifest.findings)],
+        "probabilities": [-1, len(manifest.answered)],
         "logits": [-1, len(manifest.labels)],
         "embedding": [-1, manifest.encoder.embedding_dimension],
         "rollout": [-1, rows, columns],

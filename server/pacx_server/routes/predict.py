@@ -19,13 +19,15 @@ from pacx_server.schemas import Include, PredictResponse
 
 router = APIRouter(tags=["radiographs"])
 
+_PART = "|".join(get_args(Include))
 Wanted = Annotated[
     str,
     Query(
         max_length=64,
-        pattern=r"^((embedding|attention|anatomy)(,(embedding|attention|anatomy))*)?$",
-        description="What else is wanted, separated by commas: embedding, attention, anatomy. "
-        "Anatomy is told in any case where the model measures it.",
+        pattern=rf"^(({_PART})(,({_PART}))*)?$",
+        description="What else is wanted, separated by commas: embedding, attention, anatomy, "
+        "read_outs. Anatomy is told in any case where the model measures it. Read-outs, such as "
+        "view, sex and age, show what else the embedding tells; they are no findings.",
     ),
 ]
 
