@@ -62,7 +62,7 @@ EXPLANATION: Json = {
     "target": None,
     "grid": [[0.0, 1.0], [0.5, 0.5]],
     "signed": False,
-    "focus": {"heart": 0.2, "lungs": 0.7, "outside": 0.1},
+    "focus": {"heart": 0.2, "lungs": 0.7, "outside": None},
     "warnings": [],
 }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,17 @@ def test_both_clients_take_the_same_arguments(name: str) -> None:
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert inspect.iscoroutinefunction(theirs)
     assert not inspect.iscoroutinefunction(ours)
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/explanations", PacxClient.explain), ("/predict", PacxClient.predict)]
+)
+def test_every_parameter_of_the_server_is_an_argument(
+    path: str, method: Callable[..., object]
+) -> None:
+    interface = json.loads((Path(__file__).parents[2] / "openapi.json").read_text("utf-8"))
+    parameters = {item["name"] for item in interface["paths"][path]["post"]["parameters"]}
+    assert parameters <= set(inspect.signature(method).parameters)
 
 
 def test_both_clients_offer_the_same() -> None:

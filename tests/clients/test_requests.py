@@ -108,9 +108,9 @@ def test_explanations_come_as_a_picture_or_as_numbers(
     )
     assert picture == PNG
     assert numbers.grid == ((0.0, 1.0), (0.5, 0.5))
-    assert numbers.focus == {"heart": 0.2, "lungs": 0.7, "outside": 0.1}
+    assert numbers.focus == {"heart": 0.2, "lungs": 0.7, "outside": None}
     assert [request.target for request in loopback.received] == [
-        "/explanations?method=rollout&target=Edema",
+        "/explanations?method=rollout&target=Edema&opacity=0.5&legend=true&crop=auto",
         "/explanations?method=last_layer",
     ]
     accepted = [request.headers["accept"] for request in loopback.received]

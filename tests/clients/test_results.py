@@ -102,7 +102,7 @@ def test_nothing_but_the_right_error_ever_comes_of_a_wrong_answer(value: object,
 def test_an_explanation_is_read_in_full() -> None:
     answer = decode(Explanation, EXPLANATION)
     assert (answer.method, answer.target, answer.signed) == ("rollout", None, False)
-    assert answer.focus == {"heart": 0.2, "lungs": 0.7, "outside": 0.1}
+    assert answer.focus == {"heart": 0.2, "lungs": 0.7, "outside": None}
 
 
 def test_results_are_frozen() -> None:

@@ -13,7 +13,7 @@ import httpx
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
 from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
-from pacx_client._requests import Call, Include, Pooling
+from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
 from pacx_client._uploads import Uploadable, open_parts
@@ -46,32 +46,72 @@ class AsyncPacxClient:
         )
 
     async def predict(
-        self, file: Uploadable, *, include: Collection[Include] = (), reference: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        include: Collection[Include] = (),
+        reference: str | None = None,
+        model: str | None = None,
     ) -> Prediction:
         """Findings of one radiograph; see ``PacxClient.predict``."""
-        return await self._ask(_requests.predict(file, include=include, reference=reference))
+        return await self._ask(
+            _requests.predict(file, include=include, reference=reference, model=model)
+        )
 
     async def embed(
         self,
         files: Uploadable | Iterable[Uploadable],
         *,
         pooling: Pooling = "cls",
+        model: str | None = None,
     ) -> Embeddings:
         """Embeddings of many radiographs; see ``PacxClient.embed``."""
-        calls = await asyncio.to_thread(_requests.embed, files, pooling=pooling)
+        calls = await asyncio.to_thread(_requests.embed, files, pooling=pooling, model=model)
         return merge([await self._ask(call) for call in calls])
 
     async def explain(
-        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
+        picture_format: PictureFormat = "png",
+        opacity: float = 0.5,
+        legend: bool = True,
+        outlines: Collection[Outline] | None = None,
+        crop: Crop = "auto",
     ) -> bytes:
-        """Where the model looked, as a PNG; see ``PacxClient.explain``."""
-        return await self._ask(_requests.overlay(file, method=method, target=target))
+        """Where the model looked, as a picture; see ``PacxClient.explain``."""
+        return await self._ask(
+            _requests.picture(
+                file,
+                method=method,
+                target=target,
+                versus=versus,
+                model=model,
+                picture_format=picture_format,
+                opacity=opacity,
+                legend=legend,
+                outlines=outlines,
+                crop=crop,
+            )
+        )
 
     async def explain_grid(
-        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
     ) -> Explanation:
         """Where the model looked, as numbers; see ``PacxClient.explain_grid``."""
-        return await self._ask(_requests.explain(file, method=method, target=target))
+        return await self._ask(
+            _requests.explain(file, method=method, target=target, versus=versus, model=model)
+        )
 
     async def models(self) -> tuple[ServedModel, ...]:
         """The models that are being served."""

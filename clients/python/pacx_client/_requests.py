@@ -17,6 +17,9 @@ from pacx_client._version import __version__
 
 Include: TypeAlias = Literal["embedding", "attention", "anatomy", "read_outs"]
 Pooling: TypeAlias = Literal["cls", "mean"]
+Outline: TypeAlias = Literal["heart", "lungs", "ratio"]
+Crop: TypeAlias = Literal["auto", "thorax", "none"]
+PictureFormat: TypeAlias = Literal["png", "svg"]
 
 # Below the server's default limit of 256 MB for a request with several files.
 MOST_BYTES = 192 * 1024 * 1024
@@ -77,20 +80,22 @@ def headers(api_key: str | None) -> dict[str, str]:
 
 
 def predict(
-    file: Uploadable, *, include: Collection[Include], reference: str | None
+    file: Uploadable, *, include: Collection[Include], reference: str | None, model: str | None
 ) -> Call[Prediction]:
     """``POST /predict``."""
     return Call(
         method="POST",
         path="predict",
         read=_responses.prediction,
-        query=_given(include=",".join(include) or None),
+        query=_given(include=",".join(include) or None, model=model),
         form=_given(reference=reference),
         files=(upload(file),),
     )
 
 
-def embed(files: Uploadable | Iterable[Uploadable], *, pooling: Pooling) -> list[Call[Embeddings]]:
+def embed(
+    files: Uploadable | Iterable[Uploadable], *, pooling: Pooling, model: str | None
+) -> list[Call[Embeddings]]:
     """``POST /embeddings``, as many as the server's limits need.
 
     Raises:
@@ -101,7 +106,7 @@ def embed(files: Uploadable | Iterable[Uploadable], *, pooling: Pooling) -> list
             method="POST",
             path="embeddings",
             read=_responses.embeddings,
-            query={"pooling": pooling},
+            query=_given(pooling=pooling, model=model),
             files=batch,
         )
         for batch in batches(uploads(files), most_files=MOST_FILES, most_bytes=MOST_BYTES)
@@ -111,25 +116,48 @@ def embed(files: Uploadable | Iterable[Uploadable], *, pooling: Pooling) -> list
     return calls
 
 
-def explain(file: Uploadable, *, method: str, target: str | None) -> Call[Explanation]:
+def explain(
+    file: Uploadable, *, method: str, target: str | None, versus: str | None, model: str | None
+) -> Call[Explanation]:
     """``POST /explanations`` as numbers."""
     return Call(
         method="POST",
         path="explanations",
         read=_responses.explanation,
-        query=_given(method=method, target=target),
+        query=_given(method=method, target=target, versus=versus, model=model),
         files=(upload(file),),
     )
 
 
-def overlay(file: Uploadable, *, method: str, target: str | None) -> Call[bytes]:
+def picture(
+    file: Uploadable,
+    *,
+    method: str,
+    target: str | None,
+    versus: str | None,
+    model: str | None,
+    picture_format: PictureFormat,
+    opacity: float,
+    legend: bool,
+    outlines: Collection[Outline] | None,
+    crop: Crop,
+) -> Call[bytes]:
     """``POST /explanations`` as a picture."""
     return Call(
         method="POST",
         path="explanations",
-        read=_responses.png,
-        accept="image/png",
-        query=_given(method=method, target=target),
+        read=_responses.png if picture_format == "png" else _responses.svg,
+        accept="image/png" if picture_format == "png" else "image/svg+xml",
+        query=_given(
+            method=method,
+            target=target,
+            versus=versus,
+            model=model,
+            opacity=f"{opacity:g}",
+            legend=str(legend).lower(),
+            outlines=None if outlines is None else ",".join(outlines),
+            crop=crop,
+        ),
         files=(upload(file),),
     )
 

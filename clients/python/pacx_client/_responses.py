@@ -18,6 +18,7 @@ from pacx_client._retry import retry_after_s
 T = TypeVar("T")
 _ZIP_SIGNATURE = b"PK\x03\x04"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SVG_SIGNATURE = b"<svg "
 
 
 def prediction(response: httpx.Response) -> Prediction:
@@ -74,10 +75,18 @@ def nothing(response: httpx.Response) -> None:
 
 
 def png(response: httpx.Response) -> bytes:
-    """Read a picture; raises as ``prediction`` does."""
+    """Read a picture of pixels; raises as ``prediction`` does."""
     _check(response)
     if not response.content.startswith(_PNG_SIGNATURE):
         raise UnexpectedAnswer("the answer is no PNG")
+    return response.content
+
+
+def svg(response: httpx.Response) -> bytes:
+    """Read a picture of shapes; raises as ``prediction`` does."""
+    _check(response)
+    if not response.content.startswith(_SVG_SIGNATURE):
+        raise UnexpectedAnswer("the answer is no SVG")
     return response.content
 
 

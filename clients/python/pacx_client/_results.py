@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Points: TypeAlias = tuple[tuple[float, float], ...]
+"""Points ``(column, row)`` in pixels of the original picture."""
+Focus: TypeAlias = Mapping[str, float | None]
+"""Of ``heart``, ``lungs`` and ``outside``: a map's share there over the region's share of the
+picture, so that 1 is chance; None where the region or the map is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +120,34 @@ class EstimatedValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contours:
+    """Closed polygons around heart and lungs, in pixels of the original picture.
+
+    Attributes:
+        heart: Polygons of the heart; none where it was not found.
+        right_lung: Of the patient's right lung, which is on the left of the picture.
+        left_lung: Of the left lung.
+    """
+
+    heart: tuple[Points, ...]
+    right_lung: tuple[Points, ...]
+    left_lung: tuple[Points, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioLines:
+    """The two lines of the cardiothoracic ratio, in pixels of the original picture.
+
+    Attributes:
+        heart: Both ends of the heart's width.
+        chest: Both ends of the chest's.
+    """
+
+    heart: Points
+    chest: Points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
     """What was measured on the heart and the lungs.
 
@@ -122,6 +157,8 @@ class Anatomy:
         lung_area_mm2: Area of both lungs in mm².
         right_lung_area_mm2: Area of the right lung of the patient in mm².
         left_lung_area_mm2: Area of the left lung in mm².
+        contours: What pictures show as the outlines of heart and lungs.
+        lines: What the ratio was measured by, where it was.
     """
 
     cardiothoracic_ratio: float | None = None
@@ -129,6 +166,8 @@ class Anatomy:
     lung_area_mm2: float | None = None
     right_lung_area_mm2: float | None = None
     left_lung_area_mm2: float | None = None
+    contours: Contours | None = None
+    lines: RatioLines | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +192,14 @@ class Attention:
     Attributes:
         method: How the map was made.
         grid: Rows of the map; it covers the whole picture.
+        focus: Where the map lies, where heart and lungs were measured.
+        warnings: Of the map alone.
     """
 
     method: str
     grid: tuple[tuple[float, ...], ...]
+    focus: Focus | None = None
+    warnings: tuple[ImageWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,10 +265,12 @@ class Explanation:
         model: Which model answered.
         method: How the map was made.
         target: The finding that it explains, or None for methods that know no finding.
+        versus: The finding that the target was compared with.
         grid: Rows of the map; it covers the whole picture.
         signed: Whether negative values mean evidence against the target.
-        focus: Share of the map on ``heart``, ``lungs`` and ``outside``, where measured.
+        focus: Where the map lies, where heart and lungs were measured.
         image: Facts about the picture.
+        anatomy: Outlines and measurements, where the model makes them.
         warnings: What a reader should know about this image.
         timing_ms: How long each step took.
     """
@@ -235,9 +280,11 @@ class Explanation:
     method: str
     grid: tuple[tuple[float, ...], ...]
     target: str | None = None
+    versus: str | None = None
     signed: bool = False
-    focus: Mapping[str, float] | None = None
+    focus: Focus | None = None
     image: Image | None = None
+    anatomy: Anatomy | None = None
     warnings: tuple[ImageWarning, ...] = ()
     timing_ms: Timing | None = None
 
@@ -250,8 +297,10 @@ class ServedModel:
         name: Name of the bundle.
         version: Version of the bundle.
         sha256: Hash of the bundle's manifest.
+        methods: How it can explain, the default first.
     """
 
     name: str
     version: str
     sha256: str
+    methods: tuple[str, ...] = ()

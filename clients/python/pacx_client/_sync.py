@@ -13,7 +13,7 @@ import httpx
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
 from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
-from pacx_client._requests import Call, Include, Pooling
+from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
 from pacx_client._uploads import Uploadable, open_parts
@@ -56,7 +56,12 @@ class PacxClient:
         )
 
     def predict(
-        self, file: Uploadable, *, include: Collection[Include] = (), reference: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        include: Collection[Include] = (),
+        reference: str | None = None,
+        model: str | None = None,
     ) -> Prediction:
         """Findings of one radiograph.
 
@@ -65,14 +70,16 @@ class PacxClient:
             include: What else is wanted: ``embedding``, ``attention``, ``read_outs`` (view, sex
                 and age, as checks of sanity). ``anatomy`` always comes.
             reference: The caller's own name for the image, echoed in the answer.
+            model: Name of a served model; without it the default one.
         """
-        return self._ask(_requests.predict(file, include=include, reference=reference))
+        return self._ask(_requests.predict(file, include=include, reference=reference, model=model))
 
     def embed(
         self,
         files: Uploadable | Iterable[Uploadable],
         *,
         pooling: Pooling = "cls",
+        model: str | None = None,
     ) -> Embeddings:
         """Embeddings of many radiographs, in the order of the files.
 
@@ -82,30 +89,79 @@ class PacxClient:
         Args:
             files: One file or many.
             pooling: ``cls``, the class token, or ``mean``, the mean of the patch tokens.
+            model: Name of a served model; without it the default one.
 
         Raises:
             ModelChanged: The server changed its model in between.
         """
-        calls = _requests.embed(files, pooling=pooling)
+        calls = _requests.embed(files, pooling=pooling, model=model)
         return merge([self._ask(call) for call in calls])
 
     def explain(
-        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
+        picture_format: PictureFormat = "png",
+        opacity: float = 0.5,
+        legend: bool = True,
+        outlines: Collection[Outline] | None = None,
+        crop: Crop = "auto",
     ) -> bytes:
-        """Where the model looked, as a PNG of the size of the original picture.
+        """Where the model looked, as a picture.
+
+        Maps with a sign are blue against the target and orange for it; others are coloured
+        between their least and their greatest value.
 
         Args:
             file: A DICOM, PNG, JPEG or TIFF file.
-            method: ``rollout``, ``last_layer``, or another that the model offers.
+            method: ``rollout``, ``last_layer``, or another of ``ServedModel.methods``.
             target: The finding to explain, for methods that know one.
+            versus: The finding that the target is compared with.
+            model: Name of a served model; without it the default one.
+            picture_format: ``png``, the map over the film, pixel for pixel, or ``svg``, map and
+                outlines in the film's coordinates without the film.
+            opacity: Of the strongest colour, in [0, 1]; with 0 there is no map.
+            legend: Whether scale and texts are drawn in a corner.
+            outlines: Any of ``heart``, ``lungs`` and ``ratio`` (the lines of the cardiothoracic
+                ratio); None draws all of them with a map and none without one.
+            crop: ``thorax`` shows heart, lungs and a margin, ``none`` the whole film, and
+                ``auto`` the thorax where the file says that a name may be burnt into it.
+
+        Raises:
+            InvalidInput: It must be cropped to heart and lungs, which were not found.
         """
-        return self._ask(_requests.overlay(file, method=method, target=target))
+        return self._ask(
+            _requests.picture(
+                file,
+                method=method,
+                target=target,
+                versus=versus,
+                model=model,
+                picture_format=picture_format,
+                opacity=opacity,
+                legend=legend,
+                outlines=outlines,
+                crop=crop,
+            )
+        )
 
     def explain_grid(
-        self, file: Uploadable, *, method: str = "rollout", target: str | None = None
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
     ) -> Explanation:
         """Where the model looked, as numbers on the model's grid; arguments as ``explain``."""
-        return self._ask(_requests.explain(file, method=method, target=target))
+        return self._ask(
+            _requests.explain(file, method=method, target=target, versus=versus, model=model)
+        )
 
     def models(self) -> tuple[ServedModel, ...]:
         """The models that are being served."""
