@@ -54,6 +54,8 @@ def predict(
             typer.echo(json.dumps(_as_json(path, answer, model)))
         else:
             _results.print(_findings_table(path, answer, model))
+            if answer.values:
+                _results.print(_values_table(answer))
     raise typer.Exit(code=int(failed))
 
 
@@ -162,6 +164,24 @@ def _findings_table(path: Path, prediction: Prediction, model: Model) -> Table:
     return table
 
 
+def _values_table(prediction: Prediction) -> Table:
+    table = Table("value", "group", "estimate", "95 % of left-out patients", "unit")
+    for value in prediction.values:
+        table.add_row(
+            value.label + (" (simulated)" if value.simulated else ""),
+            value.group,
+            _rounded(value.value),
+            f"{_rounded(value.low)} to {_rounded(value.high)}",
+            value.unit or "",
+        )
+    return table
+
+
+def _rounded(number: float) -> str:
+    """Three significant digits."""
+    return f"{float(f'{number:.3g}'):,g}"
+
+
 def _as_json(path: Path, prediction: Prediction, model: Model) -> dict[str, object]:
     identity = {
         "name": model.manifest.name,
@@ -171,8 +191,12 @@ def _as_json(path: Path, prediction: Prediction, model: Model) -> dict[str, obje
         "precision": model.engine.precision,
         "simulated_physiology": model.manifest.simulated_physiology,
     }
-    findings = [asdict(finding) for finding in prediction.findings]
-    return {"file": str(path), "model": identity, "findings": findings}
+    return {
+        "file": str(path),
+        "model": identity,
+        "findings": [asdict(finding) for finding in prediction.findings],
+        "values": [asdict(value) for value in prediction.values],
+    }
 
 
 def _installed(package: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from pacx.bundle import Bundle
 from pacx.embeddings import read
+from tests.server.tiny_bundle import make_bundle, value_head, with_second_head
 
 
 def pacx(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -66,6 +67,16 @@ def test_a_bad_file_is_named_as_it_is_and_does_not_stop_the_others(
     ]
     table = pacx("predict", films / "film.dcm", "--bundle", tiny_bundle.directory)
     assert "films [bold]" in table.stdout
+
+
+def test_estimated_values_are_told_with_their_interval(films: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "tiny")
+    with_second_head(bundle, lambda spec: value_head(spec.label, "physiology"))
+    command = ("predict", films / "film.dcm", "--bundle", tmp_path / "tiny")
+    (value,) = json.loads(pacx(*command, "--json").stdout)["values"]
+    assert value["low"] < value["value"] < value["high"]
+    shown = pacx(*command).stdout
+    assert all(word in shown for word in (value["label"], "years", f"{value['value']:.3g}"))
 
 
 def test_embeddings_of_a_folder_say_what_made_them(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from pacx.bundle import Bundle, labels_key, write_manifest
-from pacx.manifest import FindingSpec, HeadSpec, Interval, ValueSpec
+from pacx.manifest import FindingSpec, HeadSpec
 from tests.live_server import LiveServer, running
-from tests.server.tiny_bundle import LABELS, make_bundle
+from tests.server.tiny_bundle import LABELS, make_bundle, value_head, with_second_head
 
 FINDING, READ_OUT = LABELS
 
@@ -22,20 +19,7 @@ def as_finding(spec: FindingSpec) -> HeadSpec:
 
 
 def as_value(spec: FindingSpec) -> HeadSpec:
-    measured = Interval(value=0.5, low=0.4, high=0.6)
-    value = ValueSpec(
-        label=spec.label,
-        group="read_out",
-        unit="years",
-        mean=50,
-        deviation=10,
-        residuals=(-1, 1),
-        error=measured,
-        determination=measured,
-        simulated=False,
-        training_films=9,
-    )
-    return HeadSpec(name="read-outs", task="regression", values=(value,))
+    return value_head(spec.label, "read_out")
 
 
 @pytest.fixture(scope="module", params=[as_finding, as_value])
@@ -43,25 +27,10 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("read-outs")
-    bundle = make_bundle(folder / "tiny")
-    _with_read_out(bundle, request.param)
+    with_second_head(make_bundle(folder / "tiny"), request.param)
     environment = {"PACX_BUNDLES": str(folder / "tiny"), "PACX_PRECISION": "f32"}
     with running(folder, environment) as server:
         yield server
-
-
-def _with_read_out(bundle: Bundle, make: Callable[[FindingSpec], HeadSpec]) -> None:
-    """Make the second finding of the only head a head of read-outs."""
-    (head,), weights = bundle.manifest.heads, bundle.directory / "heads.safetensors"
-    heads = head.model_copy(update={"findings": head.findings[:1]}), make(head.findings[1])
-    tensors, labels = {}, {}
-    for row, own in enumerate(heads):
-        labels[labels_key(own.name)] = json.dumps(own.labels)
-        for part in ("weight", "bias"):
-            whole = load_file(weights)[f"heads.{head.name}.{part}"]
-            tensors[f"heads.{own.name}.{part}"] = whole[row : row + 1].copy()
-    save_file(tensors, weights, labels)
-    write_manifest(bundle.directory, bundle.manifest.model_copy(update={"heads": heads}))
 
 
 def test_read_outs_come_only_where_they_are_asked_for(

@@ -7,24 +7,29 @@ and its findings follow the brightness of the whole film. On films that are brig
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from pacx.bundle import Bundle, labels_key, write_manifest
 from pacx.manifest import (
     EncoderSpec,
     FindingSpec,
     GraphSpec,
+    Group,
     HeadSpec,
+    Interval,
     Manifest,
     Provenance,
     ReferenceSpec,
     TensorSpec,
+    ValueSpec,
 )
 from pacx.preprocessing import PreprocessingSpec, normalise
 
@@ -58,6 +63,38 @@ def make_bundle(
     (directory / "README.md").write_text("A bundle for tests.\n", encoding="utf-8")
     (directory / "config.json").write_text("{}\n", encoding="utf-8")
     return write_manifest(directory, _manifest(name, version))
+
+
+def with_second_head(bundle: Bundle, make: Callable[[FindingSpec], HeadSpec]) -> Bundle:
+    """Give the second finding of the only head a head of its own, as ``make`` wants it."""
+    (head,), weights = bundle.manifest.heads, bundle.directory / "heads.safetensors"
+    heads = head.model_copy(update={"findings": head.findings[:1]}), make(head.findings[1])
+    tensors, labels = {}, {}
+    for row, own in enumerate(heads):
+        labels[labels_key(own.name)] = json.dumps(own.labels)
+        for part in ("weight", "bias"):
+            whole = load_file(weights)[f"heads.{head.name}.{part}"]
+            tensors[f"heads.{own.name}.{part}"] = whole[row : row + 1].copy()
+    save_file(tensors, weights, labels)
+    return write_manifest(bundle.directory, bundle.manifest.model_copy(update={"heads": heads}))
+
+
+def value_head(label: str, group: Group) -> HeadSpec:
+    """A head that estimates a number of years around 50."""
+    measured = Interval(value=0.5, low=0.4, high=0.6)
+    value = ValueSpec(
+        label=label,
+        group=group,
+        unit="years",
+        mean=50,
+        deviation=10,
+        residuals=(-1, 1),
+        error=measured,
+        determination=measured,
+        simulated=False,
+        training_films=9,
+    )
+    return HeadSpec(name="value", task="regression", values=(value,))
 
 
 def expected(pictures: Array) -> dict[str, Array]:

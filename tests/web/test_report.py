@@ -63,6 +63,9 @@ def test_what_a_richer_model_says_is_shown(viewer: Viewer, film: Path) -> None:
     physiology = viewer.page.get_by_role("table", name="Physiology")
     assert "simulated" in physiology.inner_text()
     assert "not calibrated" in physiology.inner_text()
+    (value,) = viewer.page.get_by_role("table", name="Estimated values").get_by_role("row").all()
+    shown = "NT-proBNP simulated 1,230 pg/mL 87.2 to 6,540"
+    assert value.inner_text().split() == shown.split()
     assert "Low haemoglobin (simulated)" in viewer.announced()
     targets = viewer.at("target").locator("option").all_inner_texts()
     assert targets[-1] == "Low haemoglobin (simulated)"
@@ -98,6 +101,15 @@ def enriched(answer: dict[str, Any]) -> dict[str, Any]:
         "calibrated": False,
         "simulated": True,
     }
+    value = {
+        "label": "NT-proBNP",
+        "group": "physiology",
+        "value": 1234.5,
+        "low": 87.2,
+        "high": 6543.2,
+        "unit": "pg/mL",
+        "simulated": True,
+    }
     anatomy = {
         "cardiothoracic_ratio": 0.483,
         "heart_area_mm2": 11200.0,
@@ -108,6 +120,7 @@ def enriched(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {
         "model": answer["model"] | {"simulated_physiology": True},
         "findings": [*answer["findings"], finding],
+        "values": [value],
         "anatomy": anatomy,
         "warnings": [{"code": "rotated", "message": "The film is rotated."}],
     }

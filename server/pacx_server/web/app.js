@@ -14,6 +14,7 @@ import { Reading } from "./reading.js";
 import { onLocked } from "./service.js";
 import { listen } from "./shortcuts.js";
 import { download, snapshot } from "./snapshot.js";
+import { estimates } from "./values.js";
 import { showWarnings } from "./warnings.js";
 
 const at = (id) => document.getElementById(id);
@@ -67,7 +68,7 @@ function addPane() {
 function report() {
   showWarnings(at("warnings"), panes);
   showFindings(at("findings"), panes);
-  showFacts(at("facts"), panes);
+  showFacts(at("facts"), panes, estimates(panes));
   const models = panes.map(({ reading }) => reading.prediction.model);
   const names = models.map(({ name, version, sha256 }) => `${name} ${version} · ${sha256.slice(0, 8)}`);
   at("model").textContent = [...new Set(names)].join("  |  ");

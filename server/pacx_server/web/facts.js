@@ -81,7 +81,8 @@ function row(parts, [name, key, text]) {
   return element("tr", {}, element("th", { scope: "row" }, name), ...cells);
 }
 
-function head(panes) {
+/** The head of a table with a column for each radiograph. */
+export function namesOf(panes) {
   const names = panes.map(({ name }) => element("th", { scope: "col" }, name));
   return element("thead", {}, element("tr", {}, element("td", {}), ...names));
 }
@@ -93,12 +94,17 @@ function section({ title, part, rows }, panes) {
   if (!filled.length) return null;
   const caption = element("caption", {}, title);
   const table = element("table", { class: "facts" }, caption, element("tbody", {}, ...filled));
-  if (panes.length > 1) caption.after(head(panes));
+  if (panes.length > 1) caption.after(namesOf(panes));
   return table;
 }
 
-/** Show what is known of each radiograph. @param {import("./pane.js").Pane[]} panes */
-export function showFacts(container, panes) {
-  const sections = SECTIONS.map((facts) => section(facts, panes)).filter(Boolean);
+/**
+ * Show what is known of each radiograph.
+ * @param {import("./pane.js").Pane[]} panes
+ * @param {...(Node|null)} first Tables that stand above all others.
+ */
+export function showFacts(container, panes, ...first) {
+  const tables = [...first, ...SECTIONS.map((facts) => section(facts, panes))];
+  const sections = tables.filter(Boolean);
   container.replaceChildren(...sections);
 }
