@@ -7,6 +7,7 @@ touch, which takes a quarter of Pillow's time for a film of a million pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 16
+_LONGEST_KEPT = 8192
+"""Axes of films are shorter; the weights of one that is longer would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +39,7 @@ def resize(picture: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.
     Returns:
         float32 ``[..., rows, columns]``, Pillow's ``BILINEAR`` but for the rounding of products.
     """
-    if columns > picture.shape[-1]:  # the axis that shrinks the picture more comes first
+    if rows > picture.shape[-2]:  # an axis that shrinks the picture comes before one that does not
         return _resize_rows(_resize_columns(picture, columns), rows)
     return _resize_columns(_resize_rows(picture, rows), columns)
 
@@ -57,12 +60,20 @@ def _resize_columns(picture: NDArray[np.float32], columns: int) -> NDArray[np.fl
     return resized
 
 
+def _bands(source: int, target: int) -> Iterable[_Band]:
+    if max(source, target) > _LONGEST_KEPT:
+        return _make_bands(source, target)
+    return _kept_bands(source, target)
+
+
 @lru_cache(maxsize=64)
-def _bands(source: int, target: int) -> tuple[_Band, ...]:
-    return tuple(
-        _band(source, target, first, min(first + _BLOCK, target))
-        for first in range(0, target, _BLOCK)
-    )
+def _kept_bands(source: int, target: int) -> tuple[_Band, ...]:
+    return tuple(_make_bands(source, target))
+
+
+def _make_bands(source: int, target: int) -> Iterator[_Band]:
+    for first in range(0, target, _BLOCK):
+        yield _band(source, target, first, min(first + _BLOCK, target))
 
 
 def _band(source: int, target: int, first: int, stop: int) -> _Band:

@@ -1,6 +1,9 @@
 """Laws of the way from original pixels to the model's grid and back."""
 
+import tracemalloc
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -107,6 +110,21 @@ def test_resizing_is_pillows_to_the_rounding(rows: int, columns: int, side: int,
     oracle = Image.fromarray(picture).resize((columns, side), Image.Resampling.BILINEAR)
     assert np.abs(stack[0] - np.asarray(oracle)).max() <= 5e-7
     assert np.abs(stack[0] + stack[1] - 1).max() <= 1e-6
+
+
+@pytest.mark.parametrize("shape", [(32, 200_000), (200_001, 32)])
+def test_an_absurdly_long_film_takes_little_memory_and_leaves_none_behind(
+    shape: tuple[int, int],
+) -> None:
+    picture = np.zeros(shape, np.float32)
+    tracemalloc.start()
+    try:
+        assert resize(picture, 224, 224).shape == (224, 224)
+        held_bytes, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 2**20
+    assert most_bytes < picture.nbytes
 
 
 def test_normalise_repeats_the_grey_channel_with_imagenets_statistics() -> None:
