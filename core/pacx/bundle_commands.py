@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,8 +13,9 @@ from rich.table import Table
 from pacx import archive, signature
 from pacx.bundle import Bundle, open_bundle, resolve
 from pacx.comparison import compare_bundles
-from pacx.engines import Engine, available_engines, open_engine, verify_engine
-from pacx.engines.protocol import Precision
+from pacx.engine_options import ALL_ENGINES, ALL_PRECISIONS, DeviceOption
+from pacx.engines import ENGINES, Engine, open_engine, verify_engine
+from pacx.engines.protocol import PRECISIONS
 from pacx.errors import EngineUnavailable, ExtraMissing
 from pacx.manifest import FindingSpec
 from pacx.model_card import CARD, missing_statements
@@ -54,12 +55,9 @@ def card(directory: Directory) -> None:
 @app.command()
 def verify(
     directory: Directory,
-    engine: Annotated[
-        str | None, typer.Option(help="openvino or onnxruntime; without it, all that are here.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="f32 or bf16; without it, all that the engine has.")
-    ] = None,
+    engine: Annotated[str | None, ALL_ENGINES] = None,
+    device: DeviceOption = "cpu",
+    precision: Annotated[str | None, ALL_PRECISIONS] = None,
     trusted: Annotated[
         list[str] | None, typer.Option(help="A public key that must have signed it; repeatable.")
     ] = None,
@@ -76,7 +74,7 @@ def verify(
     problems = [f"The model card does not state: {what}." for what in missing_statements(opened)]
     named = engine is not None and precision is not None
     right: set[str] = set()
-    for tried in _engines(opened, engine, precision):
+    for tried in _engines(opened, engine, device, precision):
         for report in verify_engine(opened, tried):
             where = f"{report.graph} on {tried.name} {tried.precision}"
             verdict = "passed" if report.passed else f"not offered: {report.reason}"
@@ -135,14 +133,16 @@ def sign(
     typer.echo(signature.sign(opened.directory, key.read_bytes()))
 
 
-def _engines(opened: Bundle, name: str | None, precision: str | None) -> Iterator[Engine]:
+def _engines(
+    opened: Bundle, name: str | None, device: str, precision: str | None
+) -> Iterator[Engine]:
     """Every combination that is asked for; one that is not here is an error only if named."""
-    for engine in [name] if name else available_engines():
-        for candidate in get_args(Precision):
+    for engine in [name] if name else ENGINES:
+        for candidate in PRECISIONS:
             if precision not in (None, candidate):
                 continue
             try:
-                yield open_engine(opened, engine, precision=candidate)
+                yield open_engine(opened, engine, device=device, precision=candidate)
             except (ExtraMissing, EngineUnavailable):
                 if name and precision:
                     raise

@@ -18,6 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from pacx import embeddings
+from pacx.engine_options import DeviceOption, EngineOption
 from pacx.errors import InputError, MalformedImage, MalformedRequest, PacxError
 from pacx.model import Model, load
 from pacx.outputs import check_output
@@ -31,7 +32,6 @@ Files = Annotated[
 BundleOption = Annotated[
     str | None, typer.Option("--bundle", help="A bundle's folder; without it, the bundled model.")
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino or onnxruntime.")]
 
 _results = Console()
 _progress = Console(stderr=True)
@@ -41,11 +41,12 @@ def predict(
     files: Files,
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
+    device: DeviceOption = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Findings of radiographs, in this process, without a server. Not for clinical use."""
     paths = _radiographs(files)
-    model = load(bundle, engine=engine)
+    model = load(bundle, engine=engine, device=device)
     failed = False
     for path, answer in _each(paths, model.predict):
         if isinstance(answer, PacxError):
@@ -64,11 +65,12 @@ def embed(
     output: Annotated[Path, typer.Option("--output", "-o", help="out.npy or out.parquet")],
     bundle: BundleOption = None,
     engine: EngineOption = "auto",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Embeddings of radiographs, with the model that made them, as .npy or .parquet."""
     check_output(output, ".npy", ".parquet")
     paths = _radiographs(files)
-    model = load(bundle, engine=engine)
+    model = load(bundle, engine=engine, device=device)
     answers = list(_each(paths, model.embed))
     rows = [(path, answer) for path, answer in answers if not isinstance(answer, PacxError)]
     if rows:

@@ -360,9 +360,9 @@ def load(
     Args:
         bundle: Directory of a bundle, or the name of one that comes with PaCX; without it,
             the bundled model.
-        engine: ``openvino``, ``onnxruntime``, or ``auto`` for the first that is installed.
+        engine: One of ``pacx.engines.ENGINES``, or ``auto``; see ``pacx.engines.open_engine``.
         precision: Of the arithmetic; None lets the engine take the fastest verified one.
-        device: ``cpu``, ``cuda``, ...; a device that is not there is an error.
+        device: ``cpu``, ``cuda``, ..., or Triton's address; one that is not there is an error.
         threads: Threads of the engine; None leaves the choice to it.
 
     Raises:

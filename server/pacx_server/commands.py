@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from pacx.bundle import open_bundle, resolve
+from pacx.engine_options import DEVICE, ENGINE
 from pacx.errors import PacxError, SettingsError
 from pacx_server import logs
 from pacx_server.app import create_app
@@ -31,10 +32,11 @@ def serve(
     bundle: Annotated[
         list[str] | None, typer.Option(help="Name or folder of a bundle; may be repeated.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, openvino or onnxruntime.")] = None,
+    engine: Annotated[str | None, ENGINE] = None,
+    device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
-    settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine)
+    settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine, device=device)
     settings.check_exposure()
     _check_tls(settings)
     for source in settings.bundles:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pacx.engine_options import DeviceOption, EngineOption
 from pacx.model import load
 from pacx.outputs import check_output
 from pacx.reading import read
@@ -23,7 +24,8 @@ def explain(
         str | None, typer.Option(help="Finding that the target is compared with.")
     ] = None,
     bundle: Annotated[str | None, typer.Option(help="A bundle's folder.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
+    engine: EngineOption = "auto",
+    device: DeviceOption = "cpu",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the heat map.")] = 0.5,
     outlines: Annotated[
         str, typer.Option(help="Any of heart, lungs, ratio, separated by commas.")
@@ -37,7 +39,7 @@ def explain(
     check_output(output, ".png")
     style = Style(opacity=opacity, legend=legend, outlines=parse_outlines(outlines), crop=crop)
     picture = explain_radiograph(
-        load(bundle, engine=engine),
+        load(bundle, engine=engine, device=device),
         read(file),
         method=method,
         target=target,

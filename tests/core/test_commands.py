@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pacx.bundle import Bundle
+from pacx.cli import app
 from pacx.embeddings import read
+from pacx.engines import ENGINES
+from pacx.engines.variants import DEVICES
+from pacx.errors import EngineUnavailable
 from tests.server.tiny_bundle import make_bundle, value_head, with_second_head
 
 
@@ -88,3 +93,22 @@ def test_embeddings_of_a_folder_say_what_made_them(
     assert table.origin.sha256 == tiny_bundle.sha256
     assert table.embeddings.shape == (1, tiny_bundle.manifest.encoder.embedding_dimension)
     assert np.isfinite(table.embeddings).all()
+
+
+@pytest.mark.parametrize("command", ["predict", "embed", "explain", "serve", "bundle verify"])
+def test_every_command_that_runs_a_model_names_all_engines_and_devices(command: str) -> None:
+    arguments = [*command.split(), "--help"]
+    told = " ".join(CliRunner().invoke(app, arguments, env={"COLUMNS": "300"}).output.split())
+    assert f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}" in told
+    assert f"{', '.join(DEVICES)}, or Triton's address" in told
+
+
+@pytest.mark.parametrize("command", ["predict", "embed", "explain"])
+def test_a_device_that_is_not_there_is_refused(films: Path, tmp_path: Path, command: str) -> None:
+    bundle = make_bundle(tmp_path / "tiny").directory
+    arguments = [command, films / "film.dcm", "--bundle", bundle, "--device", "cuda:99"]
+    if command != "predict":
+        arguments += ["-o", films / ("out.npy" if command == "embed" else "out.png")]
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert isinstance(done.exception, EngineUnavailable)
+    assert "no device cuda:99" in done.exception.detail

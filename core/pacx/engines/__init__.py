@@ -12,10 +12,11 @@ from pacx.engines.base import GraphEngine
 from pacx.engines.first import FirstEngine
 from pacx.engines.onnxruntime import OnnxRuntimeEngine
 from pacx.engines.openvino import OpenVinoEngine
-from pacx.engines.protocol import Engine, EngineName, Precision
+from pacx.engines.protocol import ENGINES, Engine, EngineName, Precision
 from pacx.engines.replay import Difference, GatedEngine, GraphReport, replay, verify_engine
 from pacx.engines.tensorrt import TensorRtEngine
 from pacx.engines.triton import TritonEngine
+from pacx.engines.variants import VARIANTS, Variant
 from pacx.errors import EngineUnavailable, ExtraMissing
 
 # OpenVINO and NNCF would tell their makers what they are used for, and write into the home folder;
@@ -23,12 +24,15 @@ from pacx.errors import EngineUnavailable, ExtraMissing
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = [
+    "ENGINES",
+    "VARIANTS",
     "Difference",
     "Engine",
     "EngineName",
     "GatedEngine",
     "GraphReport",
     "Precision",
+    "Variant",
     "available_engines",
     "open_engine",
     "open_gated",
@@ -66,9 +70,9 @@ def open_engine(
 
     Args:
         bundle: Whose graphs to run.
-        name: ``openvino``, ``onnxruntime``, ``tensorrt``, ``triton``, or ``auto``: every graph
-            on the first that is installed, has the device and precision, and gets the graph
-            right; of OpenVINO and ONNX Runtime, or on ``cuda`` of TensorRT and ONNX Runtime.
+        name: One of ``ENGINES``, or ``auto``: every graph on the first that is installed, has
+            the device and precision, and gets the graph right; of OpenVINO and ONNX Runtime, or
+            on ``cuda`` of TensorRT and ONNX Runtime.
         device: ``cpu``, ``cuda``, ..., or Triton's address; there is no silent fallback.
         precision: Of the arithmetic; None takes the engine's default for this processor.
         threads: None leaves the choice to the engine.
@@ -120,7 +124,7 @@ def open_ungated(
     kinds = {str(engine): kind for engine, kind in _ENGINES.items()}
     if name not in kinds:
         raise EngineUnavailable(
-            f"There is no such engine; known ones are auto, {', '.join(kinds)}."
+            f"There is no such engine; known ones are auto, {', '.join(ENGINES)}."
         )
     return kinds[name](bundle, device=device, precision=precision, threads=threads)
 

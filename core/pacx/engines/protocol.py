@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Tensor = NDArray[np.float32]
 Precision = Literal["f32", "bf16", "f16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 EngineName = Literal["openvino", "onnxruntime", "tensorrt", "triton"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 class Engine(Protocol):
