@@ -9,6 +9,11 @@ import yaml
 from pacx.manifest import FindingSpec, Interval, Manifest, Source, ValueSpec
 from pacx.model_card import DISCLAIMER, SIMULATED
 
+_READ_OUTS = (
+    "## Read-outs\n\nWhat else an embedding tells, as a check of sanity. These are no findings, "
+    "and answers hold them only where they are asked for."
+)
+
 
 def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
     """Write the card of a bundle.
@@ -22,8 +27,9 @@ def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
         f"# {manifest.name} {manifest.version}",
         f"**{DISCLAIMER}** {manifest.intended_use}",
         _simulated(manifest),
-        f"## Findings\n\n{_findings(manifest)}",
+        f"## Findings\n\n{_findings(manifest.answered)}",
         _values(manifest),
+        _read_outs(manifest),
         _anatomy(manifest),
         _novelty(manifest),
         f"## Input\n\n{_input(manifest)}",
@@ -53,12 +59,12 @@ def _simulated(manifest: Manifest) -> str:
     return SIMULATED if manifest.simulated_physiology else ""
 
 
-def _findings(manifest: Manifest) -> str:
+def _findings(findings: Iterable[FindingSpec]) -> str:
     head = (
         "| finding | group | training positives | AUROC on held-out films (95 % interval) "
         "| threshold | temperature |\n|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *map(_finding, manifest.findings)])
+    return "\n".join([head, *map(_finding, findings)])
 
 
 def _finding(finding: FindingSpec) -> str:
@@ -72,13 +78,23 @@ def _finding(finding: FindingSpec) -> str:
 
 
 def _values(manifest: Manifest) -> str:
-    if not manifest.values:
-        return ""
+    values = [value for value in manifest.values if value.group != "read_out"]
+    return f"## Values\n\n{_estimates(values)}" if values else ""
+
+
+def _read_outs(manifest: Manifest) -> str:
+    findings = [finding for finding in manifest.findings if finding.group == "read_out"]
+    values = [value for value in manifest.values if value.group == "read_out"]
+    tables = [_findings(findings)] * bool(findings) + [_estimates(values)] * bool(values)
+    return "\n\n".join([_READ_OUTS, *tables]) if tables else ""
+
+
+def _estimates(values: Iterable[ValueSpec]) -> str:
     head = (
         "| value | group | training films | R2 on left-out patients (95 % interval) "
         "| mean absolute error | unit |\n|---|---|---|---|---|---|"
     )
-    return "\n".join(["## Values\n", head, *map(_value, manifest.values)])
+    return "\n".join([head, *map(_value, values)])
 
 
 def _value(value: ValueSpec) -> str:
