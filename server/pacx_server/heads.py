@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from pacx.errors import HeaderTimeout, HeadTooLarge, MalformedRequest, PacxError
+from pacx_server.middleware.connection import LINGER_S
 from pacx_server.problems import MEDIA_TYPE, describe
 
 LARGEST_HEAD_BYTES = 64 * 1024
@@ -42,6 +43,8 @@ class _BoundedHeads(HttpToolsProtocol):
     on_refusal: Callable[[PacxError], None]
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _refusal: PacxError | None = None
+    _in_work: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,16 +52,22 @@ class _BoundedHeads(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
+        _hang_up(self._in_work)  # uvicorn tells only the last of several requests
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return  # what follows cannot be read, and is taken only so that nothing is lost
         if self._deadline is None and not self._answering:
             self._begin()  # also by blank lines, which the parser leaves out
+        before = self._deadline
         super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > LARGEST_HEAD_BYTES:
-                self._refuse(HeadTooLarge(f"A head may have at most {LARGEST_HEAD_BYTES} bytes."))
+        if self._deadline is None or self._refusal is not None:
+            return
+        # A head that begins within the data stands behind bytes of the request before it.
+        self._head_bytes += len(data) if self._deadline is before else 1
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            self._refuse(HeadTooLarge(f"A head may have at most {LARGEST_HEAD_BYTES} bytes."))
 
     def on_message_begin(self) -> None:
         if self._deadline is None:
@@ -68,6 +77,20 @@ class _BoundedHeads(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._end()
         super().on_headers_complete()
+        if not self._last_waits:
+            self._in_work = self.cycle
+
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self._in_work = self.pipeline[-1][0]
+        super().on_response_complete()
+        if self._answering:
+            return
+        if self._refusal is not None:
+            self._answer(self._refusal)
+        elif self._deadline is not None:  # the head had to wait, and its sender with it
+            self._deadline.cancel()
+            self._deadline = self.loop.call_later(self.timeout_s, self._expire)
 
     def send_400_response(self, msg: str) -> None:
         del msg
@@ -75,7 +98,14 @@ class _BoundedHeads(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.cycle is not None and not (
+            self.cycle.response_complete or self.cycle.disconnected
+        )
+
+    @property
+    def _last_waits(self) -> bool:
+        """Whether the last request that came waits for the answer to another."""
+        return bool(self.pipeline) and self.pipeline[0][0] is self.cycle
 
     def _begin(self) -> None:
         self._head_bytes = 0
@@ -96,11 +126,42 @@ class _BoundedHeads(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, error: PacxError) -> None:
+        """Answer with an error, after what came whole before it has been answered."""
         self._end()
-        if not self._answering and not self.transport.is_closing():
-            self.transport.write(_message(error))
-            self.on_refusal(error)
-        self.transport.close()
+        self._refusal = error
+        self._give_up_body()
+        if not self._answering:
+            self._answer(error)
+
+    def _give_up_body(self) -> None:
+        """Take back a request whose body cannot be read to its end."""
+        if not self._answering or not self.cycle.more_body:
+            return
+        if self._last_waits and self._in_work is not None:
+            self.pipeline.popleft()
+            self.cycle = self._in_work
+        else:
+            _hang_up(self.cycle)
+
+    def _answer(self, error: PacxError) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and self.cycle.response_started != self.cycle.response_complete:
+            self.transport.close()  # in the middle of another answer
+            return
+        self.transport.write(_message(error))
+        self.on_refusal(error)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # To close while more comes would make the system drop the answer.
+        self._deadline = self.loop.call_later(LINGER_S, self.transport.close)
+
+
+def _hang_up(cycle: RequestResponseCycle | None) -> None:
+    """Tell a request's application that the client has left."""
+    if cycle is not None and not cycle.response_complete:
+        cycle.disconnected = True
+        cycle.message_event.set()
 
 
 def _message(error: PacxError) -> bytes:

@@ -66,6 +66,15 @@ def test_during_decoding(server: LiveServer) -> None:
     assert idle(server)
 
 
+def test_while_a_further_request_waits_for_its_turn(server: LiveServer) -> None:
+    before = closed(server)
+    film = large_png(2000)
+    further = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+    leave(server, film + further, declared=len(film), after_s=0)
+    until(lambda: closed(server) == before + 1)
+    assert idle(server)
+
+
 def test_in_the_queue_and_in_the_engine(server: LiveServer, phantom_dicom: bytes) -> None:
     """Some leave among others who stay; those who stay are all answered."""
     before = closed(server)

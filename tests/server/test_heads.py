@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from tests.server.test_decoding import large_png
 from tests.server.test_problems import read_answer
 
 TIMEOUT_S = 0.5
+LIVE = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,15 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liv
 def connected(server: LiveServer) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         yield connection
+
+
+def upload(size_bytes: int) -> bytes:
+    """The head of a request with a film of so many bytes."""
+    head = (
+        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+        f"content-length: {size_bytes}\r\n\r\n"
+    )
+    return head.encode()
 
 
 def check(answer: bytes, status: int, code: str) -> None:
@@ -94,17 +105,49 @@ def test_an_idle_connection_may_be_used_again_later(server: LiveServer) -> None:
 
 def test_a_head_that_comes_before_its_turn_does_no_harm(server: LiveServer) -> None:
     film = large_png()
-    head = (
-        "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
-        f"content-length: {len(film)}\r\n\r\n"
-    )
     with connected(server) as connection:
-        connection.sendall(head.encode() + film + b"GET /livez HTTP/1.1\r\n")
+        connection.sendall(upload(len(film)) + film + b"GET /livez HTTP/1.1\r\n")
         answers = read_answer(connection)
     first, _, second = answers.rpartition(b"HTTP/1.1 408")
     assert first.startswith(b"HTTP/1.1 ")
     assert b'"timing_ms"' in first or b'"code"' in first
     assert b"header_timeout" in second
+
+
+def test_a_head_may_begin_right_behind_a_long_body(server: LiveServer) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connected(server)) for _ in range(8)]
+        for number, connection in enumerate(connections):
+            film = bytes(100_000 + 20_000 * number)
+            connection.sendall(upload(len(film)) + film + b"GET /livez HTTP/1.1\r\n")
+        for connection in connections:
+            codes = re.findall(rb'"code": ?"(\w+)"', read_answer(connection))
+            assert codes == [b"not_an_image", b"header_timeout"]
+
+
+def test_what_cannot_be_read_waits_for_the_answers_before_it(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(upload(1000) + bytes(1000) + LIVE + b"DOE^JANE\r\n\r\n")
+        answers = read_answer(connection)
+    first, second, third = answers.split(b"HTTP/1.1 ")[1:]
+    assert b"not_an_image" in first
+    assert b'"alive"}' in second
+    assert third.startswith(b"400 ")
+    assert b"malformed_request" in third
+    assert b"JANE" not in answers
+
+
+@pytest.mark.parametrize("before", [b"", LIVE])
+def test_a_body_whose_chunks_are_broken(server: LiveServer, before: bytes) -> None:
+    head = (
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+        b"transfer-encoding: chunked\r\n\r\n"
+    )
+    with connected(server) as connection:
+        connection.sendall(before + head + b"4\r\nDOE^\r\nJANE\r\n")
+        answers = read_answer(connection).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200"] * bool(before) + [b"400"]
+    assert b"malformed_request" in answers[-1]
 
 
 def test_a_body_has_its_own_time(server: LiveServer, phantom_dicom: bytes) -> None:
@@ -125,6 +168,12 @@ def test_a_head_without_end(server: LiveServer) -> None:
         line = b"x-header: " + b"y" * 8180 + b"\r\n"
         for _ in range(8):
             connection.sendall(line)
+        check(read_answer(connection), 431, "head_too_large")
+
+
+def test_a_head_without_end_is_refused_in_full_view_of_the_client(server: LiveServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nx-header: " + b"y" * 1_000_000)
         check(read_answer(connection), 431, "head_too_large")
 
 
