@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import httpx
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
+from pacx_server.audit import AuditLog
+from pacx_server.middleware.observation import Observation
+from pacx_server.telemetry import Telemetry
 from tests.docs.tables import read_table
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -68,3 +74,25 @@ def test_every_route_is_labelled_as_it_is_declared(http: httpx.Client) -> None:
     routes = set(re.findall(r'pacx_requests_total\{outcome="\w+",route="([^"]*)"\}', text))
     assert {"/static", "/models/{name}", "none"} <= routes
     assert not any("somewhere" in route for route in routes)
+
+
+def test_an_answer_that_fails_in_the_middle_counts_as_failed() -> None:
+    sent: list[Message] = []
+
+    async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(b"all", headers={"content-length": "9"})(scope, receive, send)
+        raise RuntimeError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    telemetry = Telemetry()
+    observed = Observation(breaking, telemetry, AuditLog(None, None), None)
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(observed(scope, receive, send))
+    failures = 'pacx_requests_total{outcome="internal_error",route="none"} 1.0'
+    assert failures in telemetry.exposition().decode()
+    assert len(sent) == 2, "what was begun is not begun again"

@@ -55,8 +55,9 @@ class Observation:
             raise
         except Exception:
             log.exception("a request failed unforeseen")
+            fault = respond_to_fault(scope)
             if answer.status is None:
-                await respond_to_fault(scope)(scope, receive, answer.send)
+                await fault(scope, receive, answer.send)
 
     def _record(self, scope: Scope, context: RequestContext, status: int | None) -> None:
         route = _route(scope)
