@@ -37,6 +37,9 @@ def configure(settings: Settings) -> None:
     for name in ("pydicom", "PIL", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # These repeat headers of a caller that break the rules of W3C's trace context or baggage.
+    for name in ("opentelemetry.baggage", "opentelemetry.trace"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -161,6 +162,19 @@ def test_refusals_are_told_by_their_code_and_nothing_that_was_sent_is(traced: Tr
     assert decode.status.code == Status.STATUS_CODE_ERROR
     assert attributes(decode)["error.type"] == "not_an_image"
     assert not any(b"JANE" in message for message in traced.collector.messages)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"baggage": SECRET}, {"baggage": f"name={SECRET}" * 1000}, {"tracestate": f"{SECRET}=,1"}],
+)
+def test_headers_that_break_the_rules_are_not_repeated(
+    traced: Traced, headers: dict[str, str]
+) -> None:
+    trace_id = uuid.uuid4().hex
+    httpx.get(f"{traced.server.url}/models", headers=joining(trace_id) | headers)
+    traced.collector.trace(trace_id)
+    assert "JANE" not in traced.server.text()
 
 
 def test_a_trace_that_its_caller_does_not_sample_is_not_sent(traced: Traced) -> None:
