@@ -170,6 +170,17 @@ def test_seventy_megabytes_are_refused_in_full_view_of_the_client(http: httpx.Cl
     check(answer, 413, "too_large")
 
 
+@pytest.mark.parametrize("part", ["bytes=0-1", "bytes=a-b", "bytes=99999999-", "films=1", "x"])
+@pytest.mark.parametrize("path", ["/", "/static/app.js"])
+def test_a_part_of_a_file_is_answered_with_all_of_it(
+    http: httpx.Client, path: str, part: str
+) -> None:
+    whole, answer = http.get(path), http.get(path, headers={"range": part})
+    assert answer.status_code == 200
+    assert answer.headers["accept-ranges"] == "none"
+    assert answer.content == whole.content
+
+
 def test_an_undeclared_length_is_refused_at_the_limit(launch: Launch) -> None:
     server = launch(max_file_bytes=100_000)
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/dicom\r\n"

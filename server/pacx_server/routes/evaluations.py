@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from pacx.errors import MalformedRequest, NotReady, UnknownEvaluation
 from pacx_server.callers import EvaluateCaller, EvaluationsCaller, TheService
@@ -23,6 +23,7 @@ from pacx_server.routes.declarations import BINARY_CONTENT, Responses, links, pr
 from pacx_server.security import Principal
 from pacx_server.service import Service
 from pacx_server.uploads import FORM_TYPE, check_coding, media_type
+from pacx_server.whole_files import WholeFile
 
 router = APIRouter(tags=["evaluations"])
 
@@ -244,10 +245,8 @@ async def report(
     """The report of an evaluation: by `Accept`, the page or a zip with all of its files."""
     folder = await service.evaluations.report(name, caller)
     if preferred(accept, (HTML_TYPE, ZIP_TYPE)) == ZIP_TYPE:
-        return FileResponse(folder.zip, media_type=ZIP_TYPE, filename="report.zip")
-    return FileResponse(
-        folder.report / "report.html", headers=_page_headers(), media_type=HTML_TYPE
-    )
+        return WholeFile(folder.zip, media_type=ZIP_TYPE, filename="report.zip")
+    return WholeFile(folder.report / "report.html", headers=_page_headers(), media_type=HTML_TYPE)
 
 
 @router.get(
@@ -261,7 +260,7 @@ async def report(
 async def metrics(name: Name, service: TheService, caller: EvaluationsCaller) -> Response:
     """`metrics.json` of the report: every number with its interval, or the reason for none."""
     folder = await service.evaluations.report(name, caller)
-    return FileResponse(folder.report / "metrics.json", media_type=JSON_TYPE)
+    return WholeFile(folder.report / "metrics.json", media_type=JSON_TYPE)
 
 
 @router.post("/evaluations/{name}/link", responses=problems(401, 403, 404, 409, 422, 507))
@@ -301,7 +300,7 @@ async def open_report(
     path = folder.report / file
     if not path.is_file():
         raise UnknownEvaluation("The report has no such file.")
-    return FileResponse(path, headers=_page_headers(), media_type=_FILE_TYPES[path.suffix])
+    return WholeFile(path, headers=_page_headers(), media_type=_FILE_TYPES[path.suffix])
 
 
 def _page_headers() -> dict[str, str]:

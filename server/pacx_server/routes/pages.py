@@ -8,9 +8,11 @@ from pathlib import Path
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
+
+from pacx_server.whole_files import ACCEPT_RANGES, WholeFile, without_range
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,9 +37,9 @@ _DOCS = """<!doctype html>
 
 
 @router.get("/")
-async def viewer() -> FileResponse:
+async def viewer() -> WholeFile:
     """The viewer."""
-    return FileResponse(WEB / "index.html", headers={"cache-control": REVALIDATE})
+    return WholeFile(WEB / "index.html", headers={"cache-control": REVALIDATE})
 
 
 @router.get("/docs")
@@ -56,6 +58,9 @@ def mount(app: FastAPI) -> None:
 class _Files(StaticFiles):
     """Files that a browser may keep if it asks each time whether they are still the same."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(without_range(scope), receive, send)
+
     def file_response(
         self,
         full_path: str | os.PathLike[str],
@@ -64,5 +69,5 @@ class _Files(StaticFiles):
         status_code: int = 200,
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["cache-control"] = REVALIDATE
+        response.headers.update({"cache-control": REVALIDATE, **ACCEPT_RANGES})
         return response
