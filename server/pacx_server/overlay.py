@@ -176,5 +176,6 @@ def explain_radiograph(
         explanation=explanation,
         anatomy=prediction.anatomy,
         warnings={warning.code for warning in warnings},
+        simulated=prediction.simulated_labels,
     )
     return draw_explanation(to_display(radiograph.pixels), subject, style)

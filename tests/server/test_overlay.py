@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
+from pacx.bundle import open_bundle, resolve, write_manifest
+from pacx.manifest import FindingSpec
+from pacx.model import load
 from pacx.preprocessing import Geometry
+from pacx.reading import read
 from pacx.results import Explanation
 from pacx_server.explain_command import explain
 from pacx_server.outlines import COLOURS, OUTLINES
-from pacx_server.overlay import DEFAULT, Subject
+from pacx_server.overlay import DEFAULT, Subject, explain_radiograph
 from pacx_server.vector import draw_svg
 from tests.phantom_dicom import WHITE, chest_pixels, dicom_bytes
 
@@ -232,3 +237,23 @@ def test_the_command_draws_what_the_server_draws(
     assert np.abs(written.astype(int) - served).mean() < 1
     refused = CliRunner().invoke(app, [str(file), "-o", str(output), "--outlines", "spleen"])
     assert refused.exit_code != 0
+
+
+def test_the_command_too_says_what_was_simulated(phantom_dicom: bytes, tmp_path: Path) -> None:
+    shipped = open_bundle(resolve())
+    copy = Path(shutil.copytree(shipped.directory, tmp_path / "simulated"))
+    manifest = shipped.manifest
+    heads = tuple(
+        head.model_copy(update={"findings": tuple(map(_simulated, head.findings))})
+        for head in manifest.heads
+    )
+    write_manifest(copy, manifest.model_copy(update={"heads": heads, "simulated_physiology": True}))
+    drawn = explain_radiograph(
+        load(copy), read(phantom_dicom), method="relevance", target="Effusion", versus="Edema"
+    )
+    title = Image.open(io.BytesIO(drawn)).info["Title"]
+    assert title.endswith("Effusion (simulated) · against Edema (simulated)")
+
+
+def _simulated(finding: FindingSpec) -> FindingSpec:
+    return finding.model_copy(update={"simulated": True})
