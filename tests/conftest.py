@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.live_server import running
 from tests.phantom_dicom import chest_pixels, dicom_bytes
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 _kept_alive: list[object] = []
+
+# How long an example takes says more about the machine than about what is tested.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +104,18 @@ def tiny_bundle(tiny_run: RunDirectory, tmp_path_factory: pytest.TempPathFactory
 
     directory = tmp_path_factory.mktemp("bundles") / "tiny"
     return export_bundle(tiny_run, directory, name="tiny", version="0.1.0")
+
+
+@pytest.fixture(scope="session")
+def integer_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny bundle with its integer variants."""
+    from pacx.engines.parity import LIMITS
+    from pacx_export.int8 import export_int8
+    from tests.tiny_bundle import INTEGER_LIMITS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LIMITS, "int8", INTEGER_LIMITS)
+        return export_int8(tiny_bundle, tmp_path_factory.mktemp("int8") / "tiny")
 
 
 @pytest.fixture

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pacx.engines.parity import LIMITS
 from pacx.manifest import FindingSpec, HeadSpec, Provenance, Source
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.runs import RunDirectory, TrainedHead
 
 LABELS = ("Pneumonia", "Effusion", "Edema")
+INTEGER_LIMITS = replace(LIMITS["int8"], rollout=0.1, last_layer=0.2, decisions=0.02)
+"""What integer variants of random weights ask for, whose attention is all but flat."""
 TINY = EncoderConfig(
     image_size=32,
     patch_size=8,

@@ -18,61 +18,55 @@ from pacx_export.int8 import GRAPHS, RECIPES, export_int8
 from pacx_export.int8_openvino import weight_only
 from pacx_export.verification import Verification
 from pacx_training.cohorts.phantom import phantom_radiograph
+from tests.tiny_bundle import INTEGER_LIMITS
 
 ENGINES = ("onnxruntime", "openvino")
-WIDE = replace(LIMITS["int8"], rollout=0.1, last_layer=0.2, decisions=0.02)
-"""What random weights ask for, whose attention is all but flat."""
-
-
-@pytest.fixture(scope="module")
-def made(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The tiny bundle with its integer variants."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(LIMITS, "int8", WIDE)
-        return export_int8(tiny_bundle, tmp_path_factory.mktemp("int8") / "tiny")
 
 
 def test_the_copy_differs_by_the_variant_and_the_report_alone(
-    tiny_bundle: Bundle, made: Bundle
+    tiny_bundle: Bundle, integer_bundle: Bundle
 ) -> None:
-    before, after = tiny_bundle.manifest.files, made.manifest.files
+    before, after = tiny_bundle.manifest.files, integer_bundle.manifest.files
     files = {f"int8/{graph}{suffix}" for graph in GRAPHS for suffix in (".onnx", ".xml", ".bin")}
     assert after.keys() - before.keys() == files
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"README.md", "verification.json"}
 
 
-def test_the_report_is_part_of_the_copy(made: Bundle) -> None:
-    report = Verification.model_validate_json(made.path("verification.json").read_bytes())
+def test_the_report_is_part_of_the_copy(integer_bundle: Bundle) -> None:
+    report = Verification.model_validate_json(integer_bundle.path("verification.json").read_bytes())
     added = [result for result in report.results if result.precision == "int8"]
     assert [(result.engine, result.graph) for result in added] == [
         (engine, graph) for engine in ENGINES for graph in GRAPHS
     ]
     assert all(result.passed for result in added)
-    card = made.path("README.md").read_text()
+    card = integer_bundle.path("README.md").read_text()
     assert all(f"`predict` on {engine} int8" in card for engine in ENGINES)
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_it_runs_behind_the_replay_and_is_not_float32(made: Bundle, name: str) -> None:
-    size = made.manifest.input.size
-    pixels = normalise(phantom_radiograph(5, size).pixels[np.newaxis], made.manifest.input)
-    integer = open_gated(made, name, precision="int8")
-    exact = open_gated(made, name, precision="f32")
+def test_it_runs_behind_the_replay_and_is_not_float32(integer_bundle: Bundle, name: str) -> None:
+    size = integer_bundle.manifest.input.size
+    pixels = normalise(
+        phantom_radiograph(5, size).pixels[np.newaxis], integer_bundle.manifest.input
+    )
+    integer = open_gated(integer_bundle, name, precision="int8")
+    exact = open_gated(integer_bundle, name, precision="f32")
     left, right = (e.run("encode", {"pixel_values": pixels})["embedding"] for e in (integer, exact))
     assert not np.array_equal(left, right)
     assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_graphs_without_a_variant_are_not_offered(made: Bundle, name: str) -> None:
-    size, classes = made.manifest.input.size, len(made.manifest.findings)
+def test_graphs_without_a_variant_are_not_offered(integer_bundle: Bundle, name: str) -> None:
+    manifest = integer_bundle.manifest
+    size, classes = manifest.input.size, len(manifest.findings)
     inputs = {
         "pixel_values": np.zeros((1, 3, size, size), np.float32),
         "target": np.eye(1, classes, dtype=np.float32),
     }
     with pytest.raises(EngineUnavailable, match=rf"explain is not offered on {name} in int8"):
-        open_gated(made, name, precision="int8").run("explain", inputs)
+        open_gated(integer_bundle, name, precision="int8").run("explain", inputs)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -84,7 +78,7 @@ def test_a_bundle_without_the_variant_says_how_to_get_it(tiny_bundle: Bundle, na
 def test_an_engine_whose_recipes_fail_goes_without(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(LIMITS, "int8", WIDE)
+    monkeypatch.setitem(LIMITS, "int8", INTEGER_LIMITS)
     monkeypatch.setitem(RECIPES, "openvino", (noise,))
     made = export_int8(tiny_bundle, tmp_path / "made")
     assert not any(name.endswith((".xml", ".bin")) for name in made.manifest.files)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from pacx.bundle import HEADS, Bundle
-from pacx.engines import Engine, open_ungated
+from pacx.engines import VARIANTS, Engine, Variant, open_ungated
 from pacx.engines.parity import LIMITS, Measure, distances, probabilities
-from pacx.engines.protocol import EngineName, Precision, Tensor
+from pacx.engines.protocol import Tensor
 from pacx.errors import (
     EngineUnavailable,
     ExtraMissing,
@@ -32,16 +32,6 @@ from pacx_training.bundle_weights import bundle_network
 NAME = "export-parity"
 BATCH = 8
 COMPARED = ("embedding", "logits")
-CANDIDATES: tuple[tuple[EngineName, str, tuple[Precision, ...]], ...] = (
-    ("onnxruntime", "cpu", ("f32", "int8")),
-    ("openvino", "cpu", ("f32", "bf16", "f16", "int8")),
-    ("openvino", "gpu", ("f32", "f16")),
-    ("openvino", "npu", ("f16",)),
-    ("onnxruntime", "cuda", ("f32",)),
-    ("onnxruntime", "tensorrt", ("f32",)),
-    ("tensorrt", "cuda", ("f32", "bf16", "f16")),
-)
-"""Engine, device, precisions: whatever a machine and a bundle may have between them."""
 _LEAD = (
     "{films} reported films through the predict graph of each bundle, on every engine, device and "
     "precision that this machine and the bundle have, against torch in float32 with the bundle's "
@@ -55,18 +45,13 @@ class Comparison:
     """One engine against torch; arrays by output."""
 
     bundle: Bundle
-    engine: Engine
+    variant: Variant
     wanted: Mapping[str, Tensor]
     actual: Mapping[str, Tensor]
 
-    @property
-    def condition(self) -> str:
-        """Engine, precision and device."""
-        return _named(self.engine.name, self.engine.device, self.engine.precision)
-
     def excess(self) -> list[str]:
         """Measures over tolerance, in words."""
-        limits = LIMITS[self.engine.precision]
+        limits = LIMITS[self.variant.precision]
         return [
             f"{output} {measure}"
             for output in COMPARED
@@ -99,8 +84,8 @@ def run(study: Study) -> Outcome:
     for name, bundle in bundles.items():
         absent: list[str] = []
         for found in _comparisons(study, bundle, films):
-            if isinstance(found, str):
-                absent.append(found)
+            if isinstance(found, Variant):
+                absent.append(str(found))
                 continue
             rows += _measure(study, name, found, films)
             notes += _judge(name, found)
@@ -128,31 +113,24 @@ def torch_classifier(bundle: Bundle) -> Classifier:
     return classifier.eval().requires_grad_(False)
 
 
-def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison | str]:
-    """What every engine computed, or the name of one that this machine or bundle has not."""
+def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison | Variant]:
+    """What every engine computed, or one that this machine or bundle has not."""
     spec = bundle.manifest.input
     paths = [study.benchmark.cohort.paths[row] for row in films.tolist()]
     pixels = np.stack([prepare(as_radiograph(path), spec).pixels for path in paths])
     with torch.inference_mode():
         wanted = _outputs(TorchEngine(torch_classifier(bundle)), normalise(pixels, spec))
-    for name, device, precision in _candidates():
+    for variant in VARIANTS:
         try:
-            engine = open_ungated(bundle, name, device=device, precision=precision)
+            engine = open_ungated(
+                bundle, variant.engine, device=variant.device, precision=variant.precision
+            )
             actual = _outputs(engine, normalise(pixels, spec))
         except (ExtraMissing, EngineUnavailable):
-            yield _named(name, device, precision)
+            yield variant
             continue
-        yield Comparison(bundle=bundle, engine=engine, wanted=wanted, actual=actual)
         engine.close()
-
-
-def _candidates() -> Iterator[tuple[EngineName, str, Precision]]:
-    for name, device, precisions in CANDIDATES:
-        yield from ((name, device, precision) for precision in precisions)
-
-
-def _named(name: str, device: str, precision: str) -> str:
-    return f"{name} {precision}" + ("" if device == "cpu" else f" on {device}")
+        yield Comparison(bundle=bundle, variant=variant, wanted=wanted, actual=actual)
 
 
 def _outputs(engine: Engine | TorchEngine, pixels: Tensor) -> dict[str, Tensor]:
@@ -175,7 +153,7 @@ def _measure(
     )
     thresholds = np.array([finding.threshold for finding in manifest.findings])
     flipped = float(((before >= thresholds) != (after >= thresholds)).mean())
-    shared = {"subject": subject, "protocol": NAME, "condition": comparison.condition}
+    shared = {"subject": subject, "protocol": NAME, "condition": str(comparison.variant)}
     for target, metric, value in (
         ("embedding", "cosine_distance", cosine.mean()),
         ("embedding", "cosine_distance_worst", cosine.max()),
@@ -223,7 +201,7 @@ def _change(
 
 def _judge(subject: str, comparison: Comparison) -> Iterator[str]:
     excess = comparison.excess()
-    if excess and comparison.engine.precision == "f32":
-        raise ParityExceeded(f"{subject} on {comparison.condition}: {', '.join(excess)}.")
+    if excess and comparison.variant.precision == "f32":
+        raise ParityExceeded(f"{subject} on {comparison.variant}: {', '.join(excess)}.")
     if excess:
-        yield f"{subject} on {comparison.condition} is over tolerance: {', '.join(excess)}."
+        yield f"{subject} on {comparison.variant} is over tolerance: {', '.join(excess)}."
