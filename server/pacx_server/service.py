@@ -16,6 +16,7 @@ from pacx_server.catalogue import Catalogue
 from pacx_server.courtesy import Courtesy
 from pacx_server.decoder import Confinement
 from pacx_server.decoding import DecoderPool
+from pacx_server.drawing import Drawing
 from pacx_server.evaluations.evaluations import Evaluations
 from pacx_server.evaluations.tickets import Tickets
 from pacx_server.examination import Examiner
@@ -60,6 +61,7 @@ class Service:
         self.decoders = _decoder_pool(settings, self.telemetry)
         self.examiner = Examiner(self.decoders, self.telemetry, self.audit)
         self.courtesy = Courtesy()
+        self.drawing = Drawing()
         self.tickets = Tickets()
         self.evaluations = Evaluations(settings, self.authenticator, self.telemetry)
         self.state: State = "starting"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -111,6 +112,8 @@ async def explain(
     kind = preferred(accept, KINDS)
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
+        if examination.decoded.picture is not None:
+            visit.ticket.hold(size_bytes=examination.decoded.picture.nbytes)
         with visit.context.phase("explain"):
             explanation = await visit.served.explain(
                 Asked(examination.outputs, examination.decoded.input, method, target, versus),
@@ -118,7 +121,12 @@ async def explain(
             )
         explained = Explained(visit, examination, explanation, drawing)
         with visit.context.phase("render"):
-            return await anyio.to_thread.run_sync(_answer, explained, kind)
+            async with _turn(visit, kind):
+                return await anyio.to_thread.run_sync(_answer, explained, kind)
+
+
+def _turn(visit: Visit, kind: str) -> AbstractAsyncContextManager[None]:
+    return visit.service.drawing.turn(visit.deadline) if kind == PNG_TYPE else nullcontext()
 
 
 def _answer(explained: Explained, kind: str) -> Response:
