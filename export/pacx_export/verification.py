@@ -34,6 +34,7 @@ VARIANTS: tuple[tuple[str, Precision], ...] = (
 )
 KNOWN_WRONG = frozenset({("explain", "openvino")})
 """Graph and engine that are known to disagree in float32; not offered, but no reason to stop."""
+UNPROVED = "not proved, because the machine that made the bundle does not compute in it"
 BATCHES = range(1, 9)
 """Sizes that the pictures are run in, in turn, so that every position occurs in every size."""
 
@@ -104,6 +105,7 @@ class Verification(_Frozen):
     processor: str
     pictures: dict[str, int]
     results: tuple[GraphParity, ...]
+    unproved: tuple[RefusedVariant, ...] = ()
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -112,12 +114,18 @@ class Verification(_Frozen):
         pictures = f"Proved on these pictures when the bundle was made: {counts}."
         if "film" not in self.pictures:
             pictures += " There is no real radiograph among them."
-        return pictures.replace("adversarials", "adversarial ones"), *map(str, self.results)
+        unproved = (
+            f"`{entry.graph}` on {entry.engine} {entry.precision}: **not offered**; {entry.reason}."
+            for entry in self.unproved
+        )
+        told = (*map(str, self.results), *unproved)
+        return pictures.replace("adversarials", "adversarial ones"), *told
 
     @property
     def refused(self) -> tuple[RefusedVariant, ...]:
         """What no engine may offer of this bundle."""
-        return tuple(result.refusal for result in self.results if not result.passed)
+        failed = (result.refusal for result in self.results if not result.passed)
+        return (*failed, *self.unproved)
 
 
 def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tensor]) -> Verification:
@@ -136,7 +144,8 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
     everything = np.concatenate(list(pictures.values()))
     wanted = {graph.name: _torch_outputs(bundle, graph, everything) for graph in graphs}
     results: list[GraphParity] = []
-    for engine in _engines(bundle):
+    unproved: list[RefusedVariant] = []
+    for engine in _engines(bundle, unproved):
         results += [
             compare_graph(bundle, engine, graph.name, everything, wanted[graph.name])
             for graph in graphs
@@ -147,6 +156,7 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
         processor=platform.processor() or platform.machine(),
         pictures={kind: len(batch) for kind, batch in pictures.items()},
         results=tuple(results),
+        unproved=tuple(unproved),
     )
 
 
@@ -161,18 +171,30 @@ def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) ->
     report = Verification.model_validate_json((folder / FILE).read_bytes())
     new = {result.variant for result in results}
     kept = [result for result in report.results if result.variant not in new]
-    whole = report.model_copy(update={"results": (*kept, *results)})
+    open_still = [
+        entry
+        for entry in report.unproved
+        if (entry.graph, entry.engine, entry.precision) not in new
+    ]
+    changes = {"results": (*kept, *results), "unproved": tuple(open_still)}
+    whole = report.model_copy(update=changes)
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
     card = model_card(bundle.manifest, whole.statements)
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
-def _engines(bundle: Bundle) -> Iterator[Engine]:
+def _engines(bundle: Bundle, unproved: list[RefusedVariant]) -> Iterator[Engine]:
+    """Every variant that runs here; what is installed and cannot be run goes into ``unproved``."""
     for name, precision in VARIANTS:
         try:
             yield open_ungated(bundle, name, precision=precision, threads=1)
-        except (ExtraMissing, EngineUnavailable):
+        except ExtraMissing:
             continue
+        except EngineUnavailable:
+            unproved += [
+                RefusedVariant(graph=graph, engine=name, precision=precision, reason=UNPROVED)
+                for graph in bundle.manifest.graphs
+            ]
 
 
 def _torch_outputs(bundle: Bundle, graph: Graph, pictures: Tensor) -> dict[str, Tensor]:

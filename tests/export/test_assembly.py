@@ -22,7 +22,7 @@ from pacx_export.assembly import export_bundle
 from pacx_export.commands import app
 from pacx_export.graphs import Classifier, graphs
 from pacx_export.pictures import verification_pictures
-from pacx_export.verification import Verification, verify
+from pacx_export.verification import FILE, VARIANTS, Verification, verify
 from pacx_export.weights import load_classifier
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.runs import RunDirectory
@@ -79,6 +79,15 @@ def test_the_report_covers_every_graph_in_float32(tiny_bundle: Bundle) -> None:
     assert passed >= everywhere | {("explain", "onnxruntime")}
     assert report.pictures["adversarial"] > 0
     assert report.refused == tiny_bundle.manifest.refused
+
+
+def test_what_could_not_be_proved_here_is_not_offered_elsewhere(tiny_bundle: Bundle) -> None:
+    report = Verification.model_validate_json((tiny_bundle.directory / FILE).read_bytes())
+    proved = {result.variant for result in report.results}
+    refused = {(v.graph, v.engine, v.precision) for v in tiny_bundle.manifest.refused}
+    for graph in tiny_bundle.manifest.graphs:
+        for engine, precision in VARIANTS:
+            assert (graph, engine, precision) in proved | refused
 
 
 def test_relevance_of_the_graph_is_that_of_eager_torch(
