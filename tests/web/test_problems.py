@@ -32,7 +32,7 @@ def test_a_refused_file_leaves_the_film_before_it_on_the_desk(
     empty.write_bytes(b"")
     viewer.open(empty)
     expect(viewer.page.get_by_role("alert")).to_contain_text("empty_body")
-    expect(viewer.page.locator(".findings")).to_be_visible()
+    expect(viewer.page.locator(".findings").first).to_be_visible()
     viewer.page.get_by_label("Dismiss this message").click()
     expect(viewer.page.get_by_role("alert")).to_be_hidden()
 
@@ -64,7 +64,7 @@ def test_a_key_is_asked_for_once_and_kept_in_memory_only(
     viewer.unlock(KEY)
     expect(dialog).to_be_hidden()
     viewer.open(film)
-    expect(page.locator(".findings")).to_be_visible()
+    expect(page.locator(".findings").first).to_be_visible()
     assert KEY not in page.content()
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     page.reload()

@@ -78,9 +78,9 @@ def test_what_a_richer_model_says_is_shown(viewer: Viewer, film: Path) -> None:
     assert viewer.page.locator(".outlines path").count() == 2
     heart = viewer.page.locator(".outlines .heart")
     expect(heart).to_be_visible()
-    viewer.page.get_by_label("Heart").uncheck()
+    viewer.page.get_by_role("checkbox", name="Heart").uncheck()
     expect(heart).to_be_hidden()
-    expect(viewer.page.get_by_label("Lungs")).to_be_hidden()
+    expect(viewer.page.get_by_role("checkbox", name="Lungs")).to_be_hidden()
 
 
 def percent(text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -170,7 +171,7 @@ class Student(nn.Module):
         """
         # Blocks that stay as they are need no gradient, and retention shares their answer.
         shared = self._frozen_blocks
-        with torch.no_grad():
+        with torch.no_grad() if shared else nullcontext():
             tokens = self.encoder.start(self.encoder.embed(pixels), blocks=shared)
         features = self.encoder.finish(tokens, blocks=shared)
         film = self.cxr_to_shared(features.cls)
