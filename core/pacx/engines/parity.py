@@ -69,8 +69,7 @@ class Limits:
 LIMITS: Mapping[Precision, Limits] = {
     "f32": Limits(
         cosine=1e-6,
-        # Rounding alone moves a steep head by 1.1e-5: sex, read out of an embedding of norm 50.
-        probability=2e-5,
+        probability=1e-5,
         rollout=1e-6,
         last_layer=1e-6,
         relevance=1e-5,
