@@ -25,7 +25,7 @@ from benchmarks.engines import example
 from benchmarks.http_load import RESULTS, Connection, machine, post
 from pacx.anatomy import measure_anatomy
 from pacx.bundle import Bundle, open_bundle, resolve
-from pacx.contours import contour
+from pacx.contours import contours
 from pacx.engines import open_engine
 from pacx.engines.protocol import Engine
 from pacx.errors import EngineUnavailable
@@ -84,8 +84,7 @@ def graphs(bundle: Bundle, engine: Engine, pairs: int) -> list[Comparison]:
     def predicted() -> None:
         outputs = engine.run("predict", inputs["predict"])
         geometry = Geometry(ROWS, COLUMNS, bundle.manifest.input.size)
-        for mask in measure_anatomy(outputs["masks"][0], geometry).masks:
-            contour(mask, geometry)
+        contours(measure_anatomy(outputs["masks"][0], geometry).masks, geometry)
 
     questions: list[tuple[str, float | None, Callable[[], object], Callable[[], object]]] = [
         ("`encode`, `predict`", None, run("encode"), run("predict")),

@@ -14,6 +14,8 @@ import psutil
 MEBIBYTE = 2**20
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / "docs" / "results"
+END = b"\r\n\r\n"
+EXPECTING = b"expect: 100-continue\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,42 +44,60 @@ class Connection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._close()
 
     async def ask(self, request: bytes) -> Answer:
-        """Send a prepared request and read its answer; the first one opens the connection."""
-        if self._writer is None:
-            await self._open()
+        """Send a prepared request and read its answer; a connection is opened where none is."""
         started = time.perf_counter()
         try:
+            if self._writer is None:
+                await self._open()
             status, kept = await self._exchange(request)
         except (ConnectionError, asyncio.IncompleteReadError):
             status, kept = 0, False
         seconds = time.perf_counter() - started
         if not kept:
-            await self._open()
+            self._close()
         return Answer(status, seconds)
 
     async def _exchange(self, request: bytes) -> tuple[int, bool]:
         if self._reader is None or self._writer is None:
             raise ConnectionError
-        self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        body = request.index(END) + len(END)
+        sent = body if EXPECTING in request[:body] else len(request)
+        self._writer.write(memoryview(request)[:sent])
+        answer = await self._reader.readuntil(END)
+        if answer.startswith(b"HTTP/1.1 100 "):
+            self._writer.write(memoryview(request)[sent:])
+            answer = await self._reader.readuntil(END)
+        head = answer.decode("latin-1").lower()
         fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         await self._reader.readexactly(int(fields["content-length"]))
         return int(head.split(" ", 2)[1]), fields.get("connection") != "close"
 
-    async def _open(self) -> None:
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+        self._reader = self._writer = None
+
+    async def _open(self) -> None:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
 
 
-def post(path: str, body: bytes, media_type: str = "application/dicom") -> bytes:
-    """A prepared POST."""
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {media_type}\r\n"
-    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+def post(
+    path: str, body: bytes, media_type: str = "application/dicom", *, expecting: bool = False
+) -> bytes:
+    """A prepared POST.
+
+    Args:
+        path: What is asked.
+        body: What is sent.
+        media_type: Of the body.
+        expecting: Whether the body waits for "100 Continue", as curl does with long ones.
+    """
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {media_type}\r\n".encode()
+    expectation = EXPECTING if expecting else b""
+    return head + expectation + f"content-length: {len(body)}".encode() + END + body
 
 
 def get(path: str) -> bytes:

@@ -77,7 +77,7 @@ def measure_anatomy(
         view: ``PA``, ``AP``, ``LATERAL`` or None.
     """
     raw = raw_masks(logits, geometry.size)
-    masks = np.stack([cleaned(mask) for mask in raw])
+    masks = cleaned(raw)
     ratio = cardiothoracic(masks, geometry)
     faults = find_faults(raw, masks)
     if not faults and (ratio is None or not RATIOS[0] <= ratio.ratio <= RATIOS[1]):

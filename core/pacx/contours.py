@@ -11,37 +11,45 @@ from pacx.preprocessing import Geometry
 Polygon = NDArray[np.float64]
 
 
-def contour(mask: Mask, geometry: Geometry) -> Polygon:
-    """Trace the outer border of a mask on the model's input grid.
+def contours(masks: Mask, geometry: Geometry) -> list[Polygon]:
+    """Trace the outer border of each mask on the model's input grid.
 
     Args:
-        mask: bool ``[S, S]``, one piece.
+        masks: bool ``[N, S, S]``, each of one piece.
         geometry: The way to the original picture.
 
     Returns:
-        float64 ``[K, 2]``, rows and columns in pixels of the original picture, clockwise and not
-        closed, through the middle of every border edge that is no part of a straight line;
-        ``K`` is 0 for an empty mask.
+        For every mask float64 ``[K, 2]``, rows and columns in pixels of the original picture,
+        clockwise and not closed, through the middle of every border edge that is no part of a
+        straight line; ``K`` is 0 for an empty mask.
     """
-    box = _box(mask)
-    corners, following = _edges(mask[box])
-    loops = _loops(following)
-    if not loops:
-        return np.empty((0, 2))
-    outline = corners[max(loops, key=len)] + (box[0].start, box[1].start)
+    # All masks are one tall picture, in which an empty row keeps them apart.
+    height = masks.shape[1] + 1
+    picture = np.zeros((len(masks), height, masks.shape[2]), dtype=np.bool_)
+    picture[:, :-1] = masks
+    corners, following = _edges(picture.reshape(-1, masks.shape[2]))
+    longest: dict[int, list[int]] = {}
+    for loop in _loops(following):
+        owner = int(corners[loop[0], 0]) // height
+        longest[owner] = max(longest.get(owner, []), loop, key=len)
+    return [
+        _through_middles(corners[longest.get(owner, [])] - (owner * height, 0), geometry)
+        for owner in range(len(masks))
+    ]
+
+
+def _through_middles(outline: NDArray[np.intp], geometry: Geometry) -> Polygon:
+    """A walk from corner to corner as a polygon through the middles of its edges, where it bends.
+
+    Args:
+        outline: int ``[E, 2]``, corners one pixel apart.
+        geometry: The way to the original picture.
+    """
     middles = (outline + np.roll(outline, -1, axis=0)) / 2
-    before, after = middles - np.roll(middles, 1, axis=0), np.roll(middles, -1, axis=0) - middles
-    bends = (before != after).any(axis=1)
+    steps = np.roll(middles, -1, axis=0) - middles
+    bends = (np.roll(steps, 1, axis=0) != steps).any(axis=1)
     scale = np.array([geometry.rows, geometry.columns]) / geometry.size
     return np.asarray(middles[bends] * scale)
-
-
-def _box(mask: Mask) -> tuple[slice, slice]:
-    """The rows and the columns from the first to the last true pixel."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _edges(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -52,11 +60,15 @@ def _edges(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     below = mask.shape[1] + 1
     starts, stops, headings = _borders(mask, below)
-    number = np.full((4, below * (mask.shape[0] + 1)), -1)
-    number[headings, starts] = np.arange(len(starts))
+    corners = below * (mask.shape[0] + 1)
+    keys = headings * corners + starts  # ascending: by heading, and each in reading order
+    following = np.empty_like(keys)
     # Where two pieces touch at a corner, turning right stays with the pixel at hand.
-    right, ahead, left = (number[(headings + turn) % 4, stops] for turn in (1, 0, 3))
-    following = np.where(right >= 0, right, np.where(ahead >= 0, ahead, left))
+    for turn in (3, 0, 1):
+        wanted = (headings + turn) % 4 * corners + stops
+        found = np.searchsorted(keys, wanted)
+        there = keys.take(found, mode="clip") == wanted
+        following[there] = found[there]
     return np.stack(np.divmod(starts, below), axis=1), following
 
 
@@ -85,13 +97,14 @@ def _borders(mask: Mask, below: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def _loops(following: NDArray[np.intp]) -> list[list[int]]:
     """Closed walks over edges."""
     ahead = following.tolist()
-    unseen = dict.fromkeys(range(len(ahead)))
+    seen = bytearray(len(ahead))
     loops = []
-    while unseen:
-        edge, _ = unseen.popitem()
-        loop = [edge]
-        while (edge := ahead[edge]) != loop[0]:
-            del unseen[edge]
+    for edge in range(len(ahead)):
+        loop = []
+        while not seen[edge]:
+            seen[edge] = True
             loop.append(edge)
-        loops.append(loop)
+            edge = ahead[edge]
+        if loop:
+            loops.append(loop)
     return loops

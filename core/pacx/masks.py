@@ -27,7 +27,7 @@ def masks_from(logits: NDArray[np.float32], size: int) -> Mask:
     Returns:
         bool ``[3, size, size]``, each structure its one largest piece without specks and spurs.
     """
-    return np.stack([cleaned(mask) for mask in raw_masks(logits, size)])
+    return cleaned(raw_masks(logits, size))
 
 
 def raw_masks(logits: NDArray[np.float32], size: int) -> Mask:
@@ -35,15 +35,18 @@ def raw_masks(logits: NDArray[np.float32], size: int) -> Mask:
     return np.asarray(upsample(logits, Geometry(rows=size, columns=size, size=size)) > 0)
 
 
-def cleaned(mask: Mask) -> Mask:
-    """The largest piece of a mask ``[rows, columns]`` after removing what is one pixel thin."""
-    return largest_piece(opened(mask))
+def cleaned(masks: Mask) -> Mask:
+    """The largest piece of each mask of a stack after removing what is one pixel thin."""
+    return largest_pieces(opened(masks))
 
 
-def opened(mask: Mask) -> Mask:
-    """Erode, then dilate by one pixel in all eight directions: drops specks and thin spurs."""
+def opened(masks: Mask) -> Mask:
+    """Erode, then dilate by one pixel in all eight directions: drops specks and thin spurs.
+
+    Takes and gives masks ``[..., rows, columns]``.
+    """
     # What lies beyond the borders counts as inside, so that a structure that is cut off stays.
-    return _dilated(~_dilated(~mask))
+    return _dilated(~_dilated(~masks))
 
 
 def thorax(masks: Mask) -> Mask:
@@ -54,31 +57,41 @@ def thorax(masks: Mask) -> Mask:
     return np.asarray(from_left & from_right)
 
 
-def _dilated(mask: Mask) -> Mask:
-    """Grow a mask by a pixel in all eight directions."""
-    tall = mask.copy()
-    tall[1:] |= mask[:-1]
-    tall[:-1] |= mask[1:]
+def _dilated(masks: Mask) -> Mask:
+    """Grow masks ``[..., rows, columns]`` by a pixel in all eight directions."""
+    tall = masks.copy()
+    tall[..., 1:, :] |= masks[..., :-1, :]
+    tall[..., :-1, :] |= masks[..., 1:, :]
     wide = tall.copy()
-    wide[:, 1:] |= tall[:, :-1]
-    wide[:, :-1] |= tall[:, 1:]
+    wide[..., 1:] |= tall[..., :-1]
+    wide[..., :-1] |= tall[..., 1:]
     return wide
 
 
-def largest_piece(mask: Mask) -> Mask:
-    """The largest 4-connected component of a mask ``[rows, columns]``; the first one of a tie."""
-    rows, starts, stops = _runs(mask)
-    if not len(rows):
-        return mask.copy()
-    labels = _joined(len(rows), *_touching(rows, starts, stops, mask.shape[1]))
-    sizes = np.bincount(labels, weights=stops - starts)
-    kept = labels == sizes.argmax()
+def largest_pieces(masks: Mask) -> Mask:
+    """The largest 4-connected component of each mask ``[N, rows, columns]``; of a tie the first."""
+    # All masks are one tall picture, in which an empty row keeps them apart.
+    picture = np.zeros((masks.shape[0], masks.shape[1] + 1, masks.shape[2]), dtype=np.bool_)
+    picture[:, :-1] = masks
+    rows, starts, stops = _runs(picture.reshape(-1, masks.shape[2]))
+    labels = _joined(len(rows), *_touching(rows, starts, stops, masks.shape[2]))
+    kept = _largest(labels, stops - starts, rows // picture.shape[1])
     if kept.all():
-        return mask.copy()
-    steps = np.zeros((mask.shape[0], mask.shape[1] + 1), dtype=np.int8)
+        return masks.copy()
+    steps = np.zeros((len(masks) * picture.shape[1], masks.shape[2] + 1), dtype=np.int8)
     steps[rows[kept], starts[kept]] = 1
     steps[rows[kept], stops[kept]] = -1
-    return np.asarray(steps.cumsum(axis=1)[:, :-1] > 0)
+    return (steps.cumsum(axis=1)[:, :-1] > 0).reshape(picture.shape)[:, :-1]
+
+
+def _largest(labels: Indices, lengths: Indices, owners: Indices) -> NDArray[np.bool_]:
+    """Whether a run belongs to the largest piece of its mask, bool, one for every run."""
+    sizes = np.bincount(labels, weights=lengths, minlength=len(labels))
+    kept = np.zeros(len(labels), dtype=np.bool_)
+    for owner in np.unique(owners):
+        first, end = np.searchsorted(owners, (owner, owner + 1))
+        kept[first:end] = labels[first:end] == first + sizes[first:end].argmax()
+    return kept
 
 
 def _runs(mask: Mask) -> tuple[Indices, Indices, Indices]:
@@ -110,13 +123,13 @@ def _touching(
 def _joined(runs: int, lower: Indices, upper: Indices) -> Indices:
     """The smallest run number that every run is connected with."""
     parents = list(range(runs))
-
-    def root(run: int) -> int:
-        while parents[run] != run:
-            parents[run] = run = parents[parents[run]]
-        return run
-
-    for pair in zip(lower.tolist(), upper.tolist(), strict=True):
-        first, second = root(pair[0]), root(pair[1])
+    for first, second in zip(lower.tolist(), upper.tolist(), strict=True):
+        while parents[first] != first:
+            first = parents[first]
+        while parents[second] != second:
+            second = parents[second]
         parents[max(first, second)] = min(first, second)
-    return np.array([root(run) for run in range(runs)], dtype=np.intp)
+    labels = np.array(parents, dtype=np.intp)
+    while (labels[labels] != labels).any():
+        labels = labels[labels]
+    return labels

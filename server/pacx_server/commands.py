@@ -19,7 +19,7 @@ from pacx.engine_options import DEVICE, ENGINE
 from pacx.errors import PacxError, SettingsError
 from pacx_server import logs
 from pacx_server.app import create_app
-from pacx_server.heads import bounded_heads
+from pacx_server.heads import bounded_connections
 from pacx_server.service import Service
 from pacx_server.settings import Settings
 
@@ -70,7 +70,11 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=bounded_heads(settings.header_timeout_s, self._service.telemetry.refuse),
+                http=bounded_connections(
+                    settings.header_timeout_s,
+                    settings.send_timeout_s,
+                    self._service.telemetry.refuse,
+                ),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,

@@ -10,35 +10,38 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from pacx.errors import HeaderTimeout, HeadTooLarge, MalformedRequest, PacxError
 from pacx_server.middleware.connection import LINGER_S
 from pacx_server.problems import MEDIA_TYPE, describe
+from pacx_server.sending import BoundedSending
 
 LARGEST_HEAD_BYTES = 64 * 1024
 
 
-def bounded_heads(
-    timeout_s: float, on_refusal: Callable[[PacxError], None]
-) -> type[HttpToolsProtocol]:
-    """Make the protocol of connections whose requests must begin in time.
+def bounded_connections(
+    head_timeout_s: float, send_timeout_s: float, on_refusal: Callable[[PacxError], None]
+) -> type[BoundedSending]:
+    """Make the protocol of connections whose requests must begin, and whose answers go, in time.
 
     Args:
-        timeout_s: From the connection, or from the first byte of a further request, to the end
-            of the head.
+        head_timeout_s: From the connection, or from the first byte of a further request, to the
+            end of the head.
+        send_timeout_s: How long a client may take nothing of its answer.
         on_refusal: Told every refusal; the request never comes to the application.
     """
 
     class Bounded(_BoundedHeads):
         pass
 
-    Bounded.timeout_s = timeout_s
+    Bounded.timeout_s = head_timeout_s
+    Bounded.send_timeout_s = send_timeout_s
     Bounded.on_refusal = staticmethod(on_refusal)
     return Bounded
 
 
-class _BoundedHeads(HttpToolsProtocol):
+class _BoundedHeads(BoundedSending):
     timeout_s: float
     on_refusal: Callable[[PacxError], None]
     _deadline: asyncio.TimerHandle | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pacx.anatomy import Anatomy
-from pacx.contours import Polygon, contour
+from pacx.contours import Polygon, contours
 from pacx.errors import MalformedRequest
 from pacx.masks import Mask, thorax
 from pacx.measures import HorizontalLine
@@ -64,7 +64,7 @@ def parse_outlines(text: str) -> frozenset[OutlineName]:
 
 def contours_of(anatomy: Anatomy, geometry: Geometry) -> Contours:
     """Trace heart and lungs."""
-    polygons = [_points(contour(mask, geometry)) for mask in anatomy.masks]
+    polygons = map(_points, contours(anatomy.masks, geometry))
     heart, right, left = ([points] if points else [] for points in polygons)
     return Contours(heart=heart, right_lung=right, left_lung=left)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Literal
 
@@ -138,6 +139,9 @@ class Service:
     def _open(self) -> None:
         if self.state == "draining":
             return
+        # A full collection would hold up every request while it looks at all that was loaded.
+        gc.collect()
+        gc.freeze()
         self.state = "ready"
         self.admission.refusal = None
         self.evaluations.start()

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(64_000_000, ge=1, description="Rows times columns of one picture.")
     header_timeout_s: float = Field(10, gt=0, description="From first byte to end of a head.")
     body_timeout_s: float = Field(30, gt=0, description="From request line to end of body.")
+    send_timeout_s: float = Field(
+        60, gt=0, description="A client that takes nothing of its answer is left."
+    )
     refuse_lateral: bool = Field(False, description="Answer lateral views with 422.")
 
     max_batch: int = Field(8, ge=1, description="Images the engine runs at once.")

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pacx.contours import contour
+from pacx.contours import Polygon, contours
 from pacx.masks import Mask
 from pacx.preprocessing import Geometry
 from pacx_training.cohorts.phantom import phantom_radiograph
 
 SQUARE = Geometry(rows=112, columns=112, size=112)
+
+
+def contour(mask: Mask, geometry: Geometry) -> Polygon:
+    (polygon,) = contours(mask[np.newaxis], geometry)
+    return polygon
 
 
 def filled(polygon: np.ndarray, rows: int, columns: int) -> Mask:
@@ -53,3 +58,11 @@ def test_a_hole_does_not_win() -> None:
     polygon = contour(mask, Geometry(rows=20, columns=20, size=20))
     assert polygon.min() == 0
     assert polygon.max() == 20
+
+
+def test_masks_of_one_stack_are_traced_as_if_they_were_alone() -> None:
+    film = phantom_radiograph(5, 112)
+    full = np.ones((112, 112), np.bool_)
+    masks = np.stack([film.heart, np.zeros_like(full), full, film.left_lung])
+    for polygon, mask in zip(contours(masks, SQUARE), masks, strict=True):
+        np.testing.assert_array_equal(polygon, contour(mask, SQUARE))

@@ -8,19 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from pacx.masks import Mask, largest_piece, masks_from, opened, thorax
+from pacx.masks import Mask, largest_pieces, masks_from, opened, thorax
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
+stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=16))
 
 
-@given(mask=masks)
-def test_the_largest_piece_is_one_piece_and_none_is_larger(mask: Mask) -> None:
-    piece = largest_piece(mask)
-    labels, pieces = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel(), minlength=2)[1:]
-    assert piece.sum() == sizes.max()
-    assert not (piece & ~mask).any()
-    assert ndimage.label(piece)[1] == min(pieces, 1)
+@given(stack=stacks)
+def test_the_largest_pieces_are_one_piece_each_and_none_is_larger(stack: Mask) -> None:
+    for piece, mask in zip(largest_pieces(stack), stack, strict=True):
+        labels, pieces = ndimage.label(mask)
+        sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+        assert piece.sum() == sizes.max()
+        assert not (piece & ~mask).any()
+        assert ndimage.label(piece)[1] == min(pieces, 1)
 
 
 @given(mask=masks)

@@ -33,7 +33,7 @@ def chest(ratio: float = 0.5) -> Mask:
 
 
 def ratio_of(masks: Mask, geometry: Geometry = SQUARE) -> float:
-    measured = cardiothoracic(np.stack([cleaned(mask) for mask in masks]), geometry)
+    measured = cardiothoracic(cleaned(masks), geometry)
     assert measured is not None
     return measured.ratio
 

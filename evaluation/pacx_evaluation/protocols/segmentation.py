@@ -90,7 +90,7 @@ def _compare(film: Segmented, films: MaskedFilms) -> dict[str, Values]:
         "hausdorff_95": np.array([hausdorff_95(*pair) for pair in zip(masks, truth, strict=True)]),
     }
     if films.structures == STRUCTURES:
-        ratios = [_ratio(np.stack([cleaned(mask) for mask in masks])), _ratio(truth)]
+        ratios = [_ratio(cleaned(masks)), _ratio(truth)]
         found["cardiothoracic_error"] = np.array([abs(ratios[0] - ratios[1])])
     return found
 

@@ -65,7 +65,7 @@ class Evaluations:
         self._store: Store | None = None
         self._runner: Runner | None = None
         self._running: asyncio.Task[None] | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Store] | None = None
         self._opened = asyncio.Event()
         self.url: str | None = None
         self._watch()
@@ -89,6 +89,8 @@ class Evaluations:
     async def close(self) -> None:
         """Stop, and let go of the store."""
         await self.stop()
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
         if self._store is not None and self._lock is not None:
             self._store.close()
             self._lock.release()
@@ -215,16 +217,23 @@ class Evaluations:
         return await asyncio.to_thread(question, await self._open())
 
     async def _open(self) -> Store:
-        async with self._opening:
-            if self._store is None:
-                try:
-                    self._store = await asyncio.to_thread(self._make)
-                except OSError as error:
-                    raise _no_place(error) from error
-                except sqlite3.Error as error:
-                    raise InsufficientStorage("The store of evaluations is damaged.") from error
-                self._opened.set()
+        """The store, which is opened once; a caller who leaves meanwhile does not undo it."""
+        if self._store is not None:
             return self._store
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.get_running_loop().create_task(self._open_store())
+            self._opening.add_done_callback(_retrieve)
+        return await asyncio.shield(self._opening)
+
+    async def _open_store(self) -> Store:
+        try:
+            self._store = await asyncio.to_thread(self._make)
+        except OSError as error:
+            raise _no_place(error) from error
+        except sqlite3.Error as error:
+            raise InsufficientStorage("The store of evaluations is damaged.") from error
+        self._opened.set()
+        return self._store
 
     def _make(self) -> Store:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -354,6 +363,12 @@ def require_extra() -> None:
 
 def _owner(caller: Principal) -> str | None:
     return None if "admin" in caller.scopes else caller.name
+
+
+def _retrieve(opening: asyncio.Task[Store]) -> None:
+    """Let an opening fail in silence where all who asked for it have left."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 def _no_place(error: OSError) -> PacxError:
