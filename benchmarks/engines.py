@@ -72,7 +72,7 @@ def example(bundle: Bundle, graph: str, images: int) -> dict[str, Tensor]:
     pictures = np.random.default_rng(0).random((images, size, size), dtype=np.float32)
     inputs = {"pixel_values": normalise(pictures, bundle.manifest.input)}
     if graph == "explain":
-        inputs["target"] = np.eye(1, len(bundle.manifest.findings), dtype=np.float32)
+        inputs["target"] = np.eye(1, len(bundle.manifest.labels), dtype=np.float32)
     return inputs
 
 

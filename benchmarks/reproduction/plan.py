@@ -9,13 +9,17 @@ from typing import Literal
 from pacx_training.cohorts.simulated.cohort import CohortPlan
 from pacx_training.cohorts.simulated.physiology import State
 
-Variant = Literal["stage 1", "stage 2", "without ECG", "without labs"]
+Variant = Literal["stage 1", "stage 2", "without ECG", "without labs", "with retention"]
 DISTILLED: dict[Variant, tuple[str, ...]] = {
     "stage 2": (),
     "without ECG": ("ecg=false",),
     "without labs": ("labs=false",),
+    "with retention": ("objective.retention_weight=2",),
 }
-"""Overrides of the recipe's section ``distill`` that make each variant."""
+"""Overrides of the recipe's section ``distill`` that make each variant.
+
+Retention is none of the paper's: it holds the patch tokens near those of stage 1.
+"""
 
 ECG_BORNE: tuple[State, ...] = ("age", "hypertension", "effusion", "conduction_delay")
 """Scores that the simulator's equations put into the electrocardiogram but into no laboratory

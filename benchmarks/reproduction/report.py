@@ -82,7 +82,7 @@ def _draw(results: Results, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     height = 0.8 / len(results.by_state)
     for row, (name, values) in enumerate(results.by_state.items()):
-        places = np.arange(len(STATES)) + (row - 1.5) * height
+        places = np.arange(len(STATES)) + (row - (len(results.by_state) - 1) / 2) * height
         axes.barh(places, [values[state] for state in STATES], height, label=name)
     axes.set_yticks(np.arange(len(STATES)), [state.replace("_", " ") for state in STATES])
     axes.invert_yaxis()
