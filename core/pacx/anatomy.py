@@ -25,6 +25,7 @@ RATIOS = (0.25, 0.95)
 _NOT_SEEN = (
     "Heart and lungs do not look like those of a frontal chest film, so nothing is measured."
 )
+_LATERAL = "Heart and lungs are measured on frontal films only, and this is a lateral one."
 _SUPINE = (
     "AP films, such as those of patients who lie, enlarge the heart: the cardiothoracic ratio is "
     "not comparable with PA films."
@@ -42,8 +43,8 @@ class Anatomy:
         heart_area_mm2: None where implausible or where spacing is unknown; at the detector.
         right_lung_area_mm2: The same for the patient's right lung.
         left_lung_area_mm2: The same for the left one.
-        faults: Why the masks are implausible: ``missing``, ``fragmented``, ``size``, ``position``
-            or ``ratio``; empty where they are not.
+        faults: Why the masks are implausible: ``missing``, ``fragmented``, ``size``, ``position``,
+            ``ratio`` or ``view``; empty where they are not.
         warnings: What a reader should know before using the numbers.
     """
 
@@ -82,6 +83,8 @@ def measure_anatomy(
     faults = find_faults(raw, masks)
     if not faults and (ratio is None or not RATIOS[0] <= ratio.ratio <= RATIOS[1]):
         faults = ("ratio",)
+    if not faults and view == "LATERAL":
+        faults = ("view",)
     measured = spacing_mm is not None and not faults
     areas = areas_mm2(masks, geometry, spacing_mm) if measured and spacing_mm else (None,) * 3
     return Anatomy(
@@ -141,6 +144,8 @@ def _centre(mask: Mask) -> tuple[float, float]:
 
 
 def _warnings(faults: tuple[str, ...], view: str | None) -> tuple[ImageWarning, ...]:
+    if faults == ("view",):
+        return (ImageWarning("anatomy_implausible", _LATERAL),)
     if faults:
         return (ImageWarning("anatomy_implausible", _NOT_SEEN),)
     if view is None:

@@ -19,7 +19,7 @@ from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
 from pacx.findings import read_findings, read_values, target_index
 from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
 from pacx.manifest import Manifest
-from pacx.masks import Mask, masks_from
+from pacx.masks import Mask
 from pacx.measures import silhouette_focus
 from pacx.novelty import read_novelty
 from pacx.preprocessing import Geometry, ModelInput, PreprocessingSpec, normalise, prepare
@@ -219,7 +219,8 @@ class Model:
         chosen = next((known for known in self.methods if known == method), None)
         if chosen is None:
             raise UnknownMethod(f"There is no such method. Known ones: {', '.join(self.methods)}.")
-        masks = None if row.masks is None else masks_from(row.masks[0], self.spec.size)
+        anatomy = None if row.masks is None else measure_anatomy(row.masks[0], prepared.geometry)
+        masks = None if anatomy is None else anatomy.masks
         if chosen in TARGETED:
             grid = TARGETED[chosen](self._question(prepared, masks, target, versus))
         else:
@@ -231,7 +232,7 @@ class Model:
             grid=grid,
             signed=chosen not in UNSIGNED,
             geometry=prepared.geometry,
-            focus=None if masks is None else silhouette_focus(grid, masks),
+            focus=silhouette_focus(grid, anatomy.masks) if anatomy and anatomy.plausible else None,
         )
 
     def _question(

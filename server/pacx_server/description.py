@@ -64,7 +64,7 @@ def _attention(prediction: Prediction) -> Attention:
 
 
 def _focus(grid: NDArray[np.float32], anatomy: Anatomy | None) -> Focus | None:
-    if anatomy is None:
+    if anatomy is None or not anatomy.plausible:
         return None
     return Focus.model_validate(silhouette_focus(grid, anatomy.masks), from_attributes=True)
 

@@ -39,8 +39,8 @@ def draw_legend(picture: Image.Image, legend: Legend) -> None:
     """Draw a legend into the lower left corner, in place.
 
     Markers of the side stand in the upper corners of a film and are left alone. Text shrinks
-    until it fits; where it would become unreadable the legend is left out, since a caption larger
-    than the film would hide it.
+    until it fits; on small films it is broken into lines, and on smaller ones the notice alone
+    stands there. Only where that would become unreadable nothing does.
     """
     strip = _fitting_strip(picture.size, legend)
     if strip is not None:
@@ -49,30 +49,53 @@ def draw_legend(picture: Image.Image, legend: Legend) -> None:
 
 def _fitting_strip(size: tuple[int, int], legend: Legend) -> Image.Image | None:
     width, height = size
-    text_px = max(round(min(size) / 60), 11)
-    while text_px >= _SMALLEST_TEXT_PX:
-        strip = _strip(text_px, legend)
+    lines = [f"{legend.title} · {NOTICE}" if legend.title else NOTICE, *legend.notes]
+    for text_px in range(max(round(min(size) / 60), 11), _SMALLEST_TEXT_PX - 1, -1):
+        strip = _strip(text_px, lines, legend)
         if strip.height * 4 <= height and strip.width <= width:
             return strip
-        text_px -= 1
+    broken = [part for line in lines for part in _broken(line, width)]
+    for strip in (_strip(_SMALLEST_TEXT_PX, broken, legend), _lines(_SMALLEST_TEXT_PX, [NOTICE])):
+        if strip.height * 2 <= height and strip.width <= width:
+            return strip
     return None
 
 
-def _strip(size: int, legend: Legend) -> Image.Image:
+def _broken(line: str, width: int) -> list[str]:
+    """A line in the smallest text, broken between words so that it fits where it can."""
+    font, room = ImageFont.load_default(_SMALLEST_TEXT_PX), width - _SMALLEST_TEXT_PX
+    lines: list[str] = []
+    for word in line.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _lines(size: int, lines: Sequence[str]) -> Image.Image:
+    """Lines of text in a given size."""
+    font, padding, step = ImageFont.load_default(size), size // 2, round(1.5 * size)
+    width = max(round(font.getlength(line)) for line in lines) + 2 * padding
+    strip = Image.new("RGB", (width, padding + step * len(lines) + padding // 2), GROUND)
+    draw = ImageDraw.Draw(strip)
+    for place, line in enumerate(lines):
+        draw.text((padding, padding + step * place), line, _TEXT, font)
+    return strip
+
+
+def _strip(size: int, lines: Sequence[str], legend: Legend) -> Image.Image:
     """The legend in a given text size: lines of text, and the scale between its numbers."""
-    font = ImageFont.load_default(size)
-    lines = [f"{legend.title} · {NOTICE}" if legend.title else NOTICE, *legend.notes]
+    font, text = ImageFont.load_default(size), _lines(size, lines)
     span = legend.high - legend.low
     numbers = (_number(legend.low, span), _number(legend.high, span))
     padding, bar, step = size // 2, size * 9, round(1.5 * size)
     first, second = (round(font.getlength(number)) for number in numbers)
-    widest = max(round(font.getlength(line)) for line in lines)
-    width = max(widest, first + bar + second + 2 * padding) + 2 * padding
+    width = max(text.width, first + bar + second + 4 * padding)
     lower = padding + step * len(lines)
     strip = Image.new("RGB", (width, lower + step + padding // 2), GROUND)
+    strip.paste(text)
     draw = ImageDraw.Draw(strip)
-    for place, line in enumerate(lines):
-        draw.text((padding, padding + step * place), line, _TEXT, font)
     draw.text((padding, lower), numbers[0], _TEXT, font)
     draw.text((padding * 3 + first + bar, lower), numbers[1], _TEXT, font)
     strip.paste(_bar(legend.scale, bar, size), (padding * 2 + first, lower + size // 8))

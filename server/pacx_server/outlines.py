@@ -63,7 +63,9 @@ def parse_outlines(text: str) -> frozenset[OutlineName]:
 
 
 def contours_of(anatomy: Anatomy, geometry: Geometry) -> Contours:
-    """Trace heart and lungs."""
+    """Trace heart and lungs, where they look like them."""
+    if not anatomy.plausible:
+        return Contours(heart=[], right_lung=[], left_lung=[])
     polygons = map(_points, contours(anatomy.masks, geometry))
     heart, right, left = ([points] if points else [] for points in polygons)
     return Contours(heart=heart, right_lung=right, left_lung=left)

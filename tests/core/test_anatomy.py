@@ -40,6 +40,14 @@ def test_other_views_are_warned_of(view: str | None, code: str) -> None:
     assert [w.code for w in measure_anatomy(logits(), GEOMETRY, view=view).warnings] == [code]
 
 
+def test_a_lateral_film_is_not_measured_however_good_its_masks_look() -> None:
+    anatomy = measure_anatomy(logits(), GEOMETRY, spacing_mm=(0.15, 0.15), view="LATERAL")
+    assert anatomy.faults == ("view",)
+    assert anatomy.cardiothoracic is None
+    assert anatomy.heart_area_mm2 is None
+    assert [w.code for w in anatomy.warnings] == ["anatomy_implausible"]
+
+
 def test_unknown_spacing_gives_no_areas() -> None:
     anatomy = measure_anatomy(logits(), GEOMETRY, view="PA")
     assert anatomy.cardiothoracic is not None

@@ -94,6 +94,9 @@ def test_ap_films_and_nonsense_are_warned_of(model: Model) -> None:
     assert upside_down.anatomy is not None
     assert upside_down.anatomy.cardiothoracic_ratio is None
     assert upside_down.anatomy.lines is None
+    assert not any(upside_down.anatomy.contours.model_dump().values())
+    assert upside_down.attention is not None
+    assert upside_down.attention.focus is None
 
 
 def test_a_model_without_a_decoder_answers_null(model: Model) -> None:

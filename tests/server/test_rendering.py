@@ -110,6 +110,21 @@ def test_a_constant_map_colours_nothing(value: float) -> None:
     assert overlay(display, grid, opacity=1, legend=True).shape == (100, 90, 3)
 
 
+@pytest.mark.parametrize(("side", "share"), [(224, 0.5), (120, 0.5)])
+def test_a_small_film_still_says_what_it_is_and_what_it_is_not_for(side: int, share: float) -> None:
+    display = np.full((side, side), 255, np.uint8)
+    decoration = Decoration(
+        title="a-model-with-a-long-name 1.0.0 · integrated_gradients · High NT-proBNP (simulated)",
+        notes=["Hottest outside heart and lungs", "Cardiothoracic ratio 0.55 (view unknown)"],
+    )
+    geometry = Geometry(side, side, SPEC.size)
+    grid = np.zeros((GRID, GRID), dtype=np.float32)
+    picture = open_picture(render_overlay(display, grid, geometry, decoration=decoration))
+    written = (picture != 255).any(axis=(1, 2))
+    assert written.any()
+    assert not written[: round(side * (1 - share))].any()
+
+
 def test_the_legend_stays_in_its_corner() -> None:
     display = film(900, 1100)
     grid = np.linspace(0, 1, GRID * GRID, dtype=np.float32).reshape(GRID, GRID)
