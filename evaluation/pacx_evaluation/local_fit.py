@@ -16,6 +16,8 @@ from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.measurements import Frozen
 from pacx_evaluation.statistics import calibration
 from pacx_evaluation.statistics.discrimination import (
+    MINIMUM_PATIENTS,
+    MINIMUM_POSITIVES,
     threshold_at_false_positive_rate,
     threshold_at_sensitivity,
     too_few,
@@ -33,10 +35,18 @@ class Aim:
     Attributes:
         sensitivity: At least this share of the positive films is called positive.
         false_positive_rate: At most this share of the negative films is.
+
+    Raises:
+        BenchmarkError: Both are asked for, which one threshold cannot promise.
     """
 
     sensitivity: float | None = None
     false_positive_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two aims."""
+        if self.sensitivity is not None and self.false_positive_rate is not None:
+            raise BenchmarkError("Aim at a sensitivity or at a false-positive rate, not at both.")
 
     def threshold(self, labels: Labels, probabilities: Values) -> float:
         """On the probabilities of the local films."""
@@ -128,23 +138,39 @@ def fit_all(
         prevalences: Among the patients to come, by label.
 
     Raises:
-        BenchmarkError: No finding has enough films, or a prevalence is for no such finding.
+        BenchmarkError: No finding has enough films, a prevalence is for no such finding, or
+            films are labelled with classes that exclude each other.
     """
     specs = bundle.manifest.findings
     known = {spec.label for spec in specs}
+    targets = {target.label: target for target in benchmark.findings}
+    exclusive = _exclusive(bundle)
+    if exclusive & targets.keys():
+        raise BenchmarkError(
+            f"{', '.join(sorted(exclusive))} exclude each other and cannot be fitted one by one: "
+            "name other labels."
+        )
     if not set(prevalences) <= known or not all(0 < p < 1 for p in prevalences.values()):
         raise BenchmarkError(
             f"Prevalences lie between 0 and 1, for one of {', '.join(sorted(known))}."
         )
-    targets = {target.label: target for target in benchmark.findings}
     fits = []
     for column, spec in enumerate(specs):
         found = _local(benchmark, targets.get(spec.label), logits[:, column])
         if found is not None:
             fits.append(fit_finding(spec, *found, aim, prevalences.get(spec.label)))
     if not fits:
-        raise BenchmarkError("No finding of the bundle has 10 positive and 10 negative films here.")
+        raise BenchmarkError(
+            f"No finding of the bundle has {MINIMUM_POSITIVES} positive and {MINIMUM_POSITIVES} "
+            f"negative films of {MINIMUM_PATIENTS} patients each here."
+        )
     return tuple(fits)
+
+
+def _exclusive(bundle: Bundle) -> set[str]:
+    """Labels of classes of which a film has one, whose probabilities are no sigmoids."""
+    heads = (head for head in bundle.manifest.heads if head.task == "multiclass")
+    return {finding.label for head in heads for finding in head.findings}
 
 
 def _local(
@@ -154,7 +180,8 @@ def _local(
         return None
     usable = benchmark.usable(target)
     labels = benchmark.values(target)[usable] > 0
-    return None if too_few(labels) else (logits[usable], labels)
+    patients = benchmark.cohort.patients[usable]
+    return None if too_few(labels, patients) else (logits[usable], labels)
 
 
 def _brier(labels: Labels, probabilities: Values) -> float:

@@ -28,6 +28,9 @@ def calibrate(
     manifest: Annotated[Path, typer.Option(help="CSV or Parquet of local films with labels.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The new bundle's folder.")],
     version: Annotated[str, typer.Option(help="Of the new bundle, such as 1.1.0.")],
+    label: Annotated[
+        list[str] | None, typer.Option(help="A column to fit; repeatable; without it all.")
+    ] = None,
     target_sensitivity: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     target_fpr: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     prevalence: Annotated[
@@ -42,9 +45,9 @@ def calibrate(
     from pacx_evaluation.local_fit import Aim, fit_all
     from pacx_evaluation.predicting import predict_films
 
-    local, model = manifest_benchmark(manifest), load(bundle)
-    _, logits = predict_films(model, local.cohort.paths)
     aim = Aim(sensitivity=target_sensitivity, false_positive_rate=target_fpr)
+    local, model = manifest_benchmark(manifest, label or ()), load(bundle)
+    _, logits = predict_films(model, local.cohort.paths)
     fits = fit_all(model.bundle, logits, local, aim, _prevalences(prevalence or []))
     write_calibrated(model.bundle, fits, local, output, version)
     _console.print(_fits(model, fits))

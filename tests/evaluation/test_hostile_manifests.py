@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pacx.errors import BenchmarkError, CohortError, SubjectError
@@ -21,9 +22,70 @@ def test_a_patient_on_both_sides_is_refused(films: DrawnFilms) -> None:
     table = films.table.copy()
     films_of_one = np.flatnonzero(table["patient"] == "patient 0")
     table.loc[films_of_one[0], "split"] = "test"
-    with pytest.raises(CohortError, match="share a patient") as caught:
+    with pytest.raises(CohortError, match=r"rows \d+ and \d+: .* share a patient") as caught:
         open_benchmark(str(films.write(table)))
     assert "patient 0" not in caught.value.detail
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", None])
+@pytest.mark.parametrize("column", ["patient", "path", "split"])
+def test_an_empty_cell_is_named_by_its_row(
+    films: DrawnFilms, column: str, nothing: str | None
+) -> None:
+    table = films.table.copy()
+    table.loc[4, column] = nothing
+    with pytest.raises(CohortError, match=f"row 6: {column} is empty"):
+        open_benchmark(str(films.write(table)))
+
+
+def test_blanks_do_not_make_another_patient(films: DrawnFilms) -> None:
+    table = films.table.copy()
+    table["patient"] = [
+        f" {name} " if row < 3 else name for row, name in enumerate(table["patient"])
+    ]
+    patients = open_benchmark(str(films.write(table))).cohort.patients
+    assert set(patients.tolist()) == set(films.table["patient"].tolist())
+
+
+def test_a_parquet_table_is_read_as_a_csv_is(films: DrawnFilms) -> None:
+    parquet = films.folder / "films.parquet"
+    films.table.to_parquet(parquet)
+    first, second = (open_benchmark(str(path)) for path in (parquet, films.manifest))
+    assert first.cohort.paths == second.cohort.paths
+    np.testing.assert_array_equal(first.cohort.labels, second.cohort.labels)
+    films.table.assign(path=None).to_parquet(parquet)
+    with pytest.raises(CohortError, match="row 2: path is empty"):
+        open_benchmark(str(parquet))
+
+
+def test_few_labels_among_many_films_are_a_reason_and_no_crash(
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
+) -> None:
+    table = films.table.drop(columns="split").assign(rare=np.nan)
+    table.loc[:7, "rare"] = [0, 1] * 4
+    benchmark = open_benchmark(str(films.write(table)), labels=["rare"])
+    study = prepare(
+        [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+    )
+    (row,) = linear.run(study).section.measurements
+    assert row.reason == "4 positive films, fewer than 10"
+
+
+def test_nothing_is_reported_of_a_finding_that_few_patients_have(
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
+) -> None:
+    table = films.table.drop(columns="split").assign(rare=0)
+    patients = table["patient"].unique()[:2]
+    table.loc[table["patient"].isin(patients), "rare"] = 1
+    extra = table[table["rare"] == 1].sample(12, replace=True, random_state=0)
+    benchmark = open_benchmark(
+        str(films.write(pd.concat([table, extra], ignore_index=True))), labels=["rare"]
+    )
+    study = prepare(
+        [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+    )
+    (row,) = linear.run(study).section.measurements
+    assert row.reason == "positive films of 2 patients, fewer than 5"
 
 
 def test_the_same_picture_on_both_sides_is_refused(own_films: Callable[[], DrawnFilms]) -> None:
@@ -53,7 +115,7 @@ def test_a_label_column_of_text_is_named(films: DrawnFilms) -> None:
 
 
 def test_unknown_splits_columns_and_benchmarks_are_refused(films: DrawnFilms) -> None:
-    with pytest.raises(BenchmarkError, match="train, val and test"):
+    with pytest.raises(CohortError, match="row 2: splits are train, val, test"):
         open_benchmark(str(films.write(films.table.assign(split="holdout"))))
     with pytest.raises(CohortError, match="lacks the columns oedema"):
         open_benchmark(str(films.manifest), labels=["oedema"])

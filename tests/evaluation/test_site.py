@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,7 +131,21 @@ def test_what_cannot_be_calibrated_is_refused(
         arguments = ("--manifest", local, *common, "--prevalence", wrong)
         with pytest.raises(BenchmarkError, match=r"revalence"):
             _call(calibrate, tiny_bundle.directory, *arguments)
+    aims = ("--target-sensitivity", 0.9, "--target-fpr", 0.1)
+    with pytest.raises(BenchmarkError, match="not at both"):
+        _call(calibrate, tiny_bundle.directory, "--manifest", local, *common, *aims)
     assert not (tmp_path / "x").exists()
+
+
+def test_other_columns_of_text_do_not_hinder_a_calibration(
+    tiny_bundle: Bundle, local: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(local).assign(comment="read twice")
+    table.to_csv(local.with_name("commented.csv"), index=False)
+    arguments = ("-o", tmp_path / "x", "--version", "0.2.0", "--label", "Edema")
+    commented = local.with_name("commented.csv")
+    _call(calibrate, tiny_bundle.directory, "--manifest", commented, *arguments)
+    assert (tmp_path / "x" / "manifest.json").is_file()
 
 
 def test_halves_of_one_set_are_not_told_apart_and_few_patients_are_refused(

@@ -236,6 +236,10 @@ def test_agreement_of_numbers_with_scikit_learn_and_scipy(seed: int) -> None:
 
 
 def test_nothing_is_reported_below_ten_positives() -> None:
-    assert discrimination.too_few(np.arange(100) < 9) == "9 positive films, fewer than 10"
-    assert discrimination.too_few(np.arange(100) < 95) == "5 negative films, fewer than 10"
-    assert discrimination.too_few(np.arange(100) < 10) is None
+    films = np.arange(100)
+    everybody = films.astype(np.str_)
+    assert discrimination.too_few(films < 9, everybody) == "9 positive films, fewer than 10"
+    assert discrimination.too_few(films < 95, everybody) == "5 negative films, fewer than 10"
+    assert discrimination.too_few(films < 10, everybody) is None
+    fours = (films // 4).astype(np.str_)
+    assert discrimination.too_few(films < 16, fours) == "positive films of 4 patients, fewer than 5"

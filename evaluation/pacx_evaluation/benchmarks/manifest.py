@@ -14,19 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx.errors import BenchmarkError, CohortError
+from pacx.errors import CohortError
 from pacx_evaluation.benchmarks.attributes import ATTRIBUTES, read_attributes
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Exclusion, Kind, Target
 from pacx_training.cohorts.manifest import (
+    FIRST_ROW,
     RESERVED,
     Cohort,
     check_columns,
     existing,
     numbers,
+    patients_and_splits,
     read_table,
+    words,
 )
 
-SPLITS = frozenset({"train", "val", "test"})
 _ALONE = "The manifest names no patients, so that every film counts as a patient of its own."
 _UNCERTAIN = -1.0
 
@@ -42,9 +44,9 @@ def manifest_benchmark(
         within: The folder that all films must lie in, None for anywhere.
 
     Raises:
-        CohortError: A file is missing or elsewhere, a label is no number, two splits share a
-            patient.
-        BenchmarkError: An unknown split, no labels, or no film.
+        CohortError: A file is missing or elsewhere, a label is no number, an unknown split, no
+            film, or two splits share a patient.
+        BenchmarkError: No labels.
     """
     table = read_table(path)
     check_columns(table, ["path", *labels], path.name)
@@ -74,27 +76,26 @@ def manifest_benchmark(
 def _cohort(
     table: pd.DataFrame, path: Path, names: tuple[str, ...], columns: list[NDArray[np.float32]]
 ) -> Cohort:
-    films = len(table)
-    splits = _text(table, "split", ["train"] * films)
-    if not set(splits.tolist()) <= SPLITS:  # a typo would silently drop films
-        raise BenchmarkError(f"{path.name}: splits are train, val and test.")
+    patients, splits = patients_and_splits(table, path.name)
     return Cohort(
         name=path.stem,
-        paths=existing(path.parent, table["path"].tolist(), path.name),
-        patients=_text(table, "patient", [f"film-{row}" for row in range(films)]),
+        paths=existing(path.parent, words(table, "path", path.name), path.name),
+        patients=patients,
         splits=splits,
         label_names=names,
-        labels=np.stack(columns, axis=1) if columns else np.empty((films, 0), np.float32),
-        weights=np.ones(films),
+        labels=np.stack(columns, axis=1) if columns else np.empty((len(table), 0), np.float32),
+        weights=np.ones(len(table)),
     )
 
 
 def _check_place(table: pd.DataFrame, path: Path, within: Path) -> None:
     """Refuse films outside a folder before anyone looks whether they exist."""
     folder = within.resolve()
-    for row, name in enumerate(table["path"].tolist()):
-        if not (path.parent / str(name)).resolve().is_relative_to(folder):
-            raise CohortError(f"{path.name}, row {row + 2}: the image lies outside the folder.")
+    for row, name in enumerate(words(table, "path", path.name)):
+        if not (path.parent / name).resolve().is_relative_to(folder):
+            raise CohortError(
+                f"{path.name}, row {row + FIRST_ROW}: the image lies outside the folder."
+            )
 
 
 def _label_columns(table: pd.DataFrame) -> tuple[str, ...]:
@@ -111,8 +112,3 @@ def _known(column: NDArray[np.float32]) -> NDArray[np.float32]:
 def _kind(column: NDArray[np.float32]) -> Kind:
     values = set(np.unique(column[~np.isnan(column)]).tolist())
     return "finding" if values <= {0.0, 1.0} else "quantity"
-
-
-def _text(table: pd.DataFrame, column: str, default: list[str]) -> NDArray[np.str_]:
-    values = table[column].astype(str).tolist() if column in table else default
-    return np.array(values, dtype=np.str_)

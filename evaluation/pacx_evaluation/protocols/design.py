@@ -62,6 +62,8 @@ def _folds(
 ) -> tuple[Round, ...]:
     patients = benchmark.cohort.patients[rows]
     folds = min(FOLDS, len(np.unique(patients)))
+    if strata is not None:  # no more folds than the larger class has films
+        folds = min(folds, max(strata[rows].sum(), (~strata[rows]).sum()))
     if folds < 2:
         return (Round(fit=rows, choose=None, report=rows[:0]),)
     if strata is None:

@@ -166,7 +166,8 @@ def score_finding(
     labels = values > 0
     plan = rounds(benchmark, usable, labels, seed)
     rows = np.concatenate([r.report for r in plan])
-    reason = too_few(labels[rows]) or _unfit(benchmark, labels, plan)
+    few = too_few(labels[rows], benchmark.cohort.patients[rows])
+    reason = few or _unfit(benchmark, labels, plan)
     if reason is not None:
         return _assemble(benchmark, embeddings, target, labels, [], rows, reason)
     fits = [(fit_round(benchmark, embeddings, labels, r, seed), r.report) for r in plan]

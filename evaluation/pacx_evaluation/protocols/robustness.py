@@ -98,6 +98,8 @@ def _finding_rows(
     embeddings: Embeddings,
 ) -> Iterator[Measurement]:
     places, before, decided = rescored(scores, films, entrant.embeddings[films])
+    if not len(places):  # none of the films that were drawn has a label
+        return
     _, after, again = rescored(scores, films, embeddings)
     labels = study.benchmark.values(scores.target)[films[places]] > 0
     patients = study.benchmark.cohort.patients[films[places]]

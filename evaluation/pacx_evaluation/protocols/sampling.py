@@ -62,7 +62,7 @@ def auroc_change(
     after: Values,
 ) -> tuple[Interval | None, str | None]:
     """Change of the AUROC on the same films with its interval, or the reason for none."""
-    reason = discrimination.too_few(labels)
+    reason = discrimination.too_few(labels, patients)
     if reason is not None:
         return None, reason
     first, second = (discrimination.auroc(labels, values) for values in (before, after))

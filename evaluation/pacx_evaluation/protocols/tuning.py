@@ -211,16 +211,16 @@ def _scores(
     rows, logits, probabilities, decisions = (
         np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)
     )
-    labels = values[rows] > 0
+    labels, patients = values[rows] > 0, benchmark.cohort.patients[rows]
     return TunedScores(
         target=target,
         rows=rows,
         labels=labels,
-        patients=benchmark.cohort.patients[rows],
+        patients=patients,
         logits=logits,
         probabilities=probabilities,
         decisions=decisions,
-        reason=too_few(labels),
+        reason=too_few(labels, patients),
     )
 
 

@@ -20,15 +20,23 @@ Rate: TypeAlias = Literal["sensitivity", "specificity", "f1", "precision"]
 
 MINIMUM_POSITIVES = 10
 """Below this number of positive (or negative) films no metric is reported."""
+MINIMUM_PATIENTS = 5
+"""The same of patients who have such films: resampling fewer says nothing of others."""
 
 
-def too_few(labels: Labels) -> str | None:
-    """Why no metric is reported for these films, or None where one is."""
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    if positives < MINIMUM_POSITIVES:
-        return f"{positives} positive films, fewer than {MINIMUM_POSITIVES}"
-    if negatives < MINIMUM_POSITIVES:
-        return f"{negatives} negative films, fewer than {MINIMUM_POSITIVES}"
+def too_few(labels: Labels, patients: NDArray[np.str_]) -> str | None:
+    """Why no metric is reported for these films, or None where one is.
+
+    Args:
+        labels: bool ``[N]``.
+        patients: str ``[N]``.
+    """
+    for name, chosen in (("positive", labels), ("negative", ~labels)):
+        films, people = int(chosen.sum()), len(np.unique(patients[chosen]))
+        if films < MINIMUM_POSITIVES:
+            return f"{films} {name} films, fewer than {MINIMUM_POSITIVES}"
+        if people < MINIMUM_PATIENTS:
+            return f"{name} films of {people} patients, fewer than {MINIMUM_PATIENTS}"
     return None
 
 

@@ -14,6 +14,9 @@ from pacx.errors import CohortError
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 RESERVED = ("path", "patient", "split", "weight")
+SPLITS = ("train", "val", "test")
+FIRST_ROW = 2
+"""Where a table's first film stands, as spreadsheets and editors count: below the header."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -43,10 +46,12 @@ class Cohort:
 
     def __post_init__(self) -> None:
         """Refuse a cohort whose splits share patients."""
-        seen: dict[str, str] = {}
-        for patient, split in zip(self.patients.tolist(), self.splits.tolist(), strict=True):
-            if seen.setdefault(patient, split) != split:
-                raise CohortError(f"Cohort {self.name}: two of its splits share a patient.")
+        shared = shared_patient(self.patients, self.splits)
+        if shared is not None:
+            films = " and ".join(str(film + 1) for film in shared)
+            raise CohortError(
+                f"Cohort {self.name}: two of its splits share a patient (films {films})."
+            )
 
     def select(self, keep: NDArray[np.bool_]) -> Cohort:
         """The films where ``keep`` ``[N]`` is true."""
@@ -77,6 +82,21 @@ class Cohort:
     def weighted(self, factor: float) -> Cohort:
         """The same films, drawn ``factor`` times as often."""
         return replace(self, weights=self.weights * factor)
+
+
+def shared_patient(patients: NDArray[np.str_], splits: NDArray[np.str_]) -> tuple[int, int] | None:
+    """The first two films of one patient in two splits, counted from 0; None where there are none.
+
+    Args:
+        patients: str ``[N]``.
+        splits: str ``[N]``.
+    """
+    seen: dict[str, int] = {}
+    for film, patient in enumerate(patients.tolist()):
+        first = seen.setdefault(patient, film)
+        if splits[first] != splits[film]:
+            return first, film
+    return None
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -115,7 +135,7 @@ def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
     parsed = pd.to_numeric(values.mask(empty), errors="coerce")
     wrong = np.flatnonzero(parsed.isna() & ~empty)
     if len(wrong):
-        raise CohortError(f"{name}, row {wrong[0] + 2}: {column} is not a number.")
+        raise CohortError(f"{name}, row {wrong[0] + FIRST_ROW}: {column} is not a number.")
     return parsed.to_numpy(dtype=np.float32)
 
 
@@ -132,18 +152,72 @@ def read_manifest(path: Path) -> Cohort:
     check_columns(table, ["path"], name)
     label_names = tuple(column for column in table.columns if column not in RESERVED)
     labels = [numbers(table, column, name) for column in label_names]
-    films = len(table)
+    patients, splits = patients_and_splits(table, name)
     return Cohort(
         name=path.stem,
-        paths=existing(path.parent, table["path"].tolist(), name),
-        patients=_text(table, "patient", [f"film-{row}" for row in range(films)]),
-        splits=_text(table, "split", ["train"] * films),
+        paths=existing(path.parent, words(table, "path", name), name),
+        patients=patients,
+        splits=splits,
         label_names=label_names,
-        labels=np.stack(labels, axis=1) if labels else np.empty((films, 0), np.float32),
-        weights=numbers(table, "weight", name).astype(np.float64)
-        if "weight" in table
-        else np.ones(films),
+        labels=np.stack(labels, axis=1) if labels else np.empty((len(table), 0), np.float32),
+        weights=_weights(table, name),
     )
+
+
+def patients_and_splits(
+    table: pd.DataFrame, name: str
+) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Patient and split of every film of a table, str ``[N]`` each.
+
+    Without the column ``patient`` every film is its own, without ``split`` all are ``train``.
+
+    Raises:
+        CohortError: There is no film, a cell is empty, a split has another name, or two splits
+            share a patient; names the table and the row.
+    """
+    if table.empty:
+        raise CohortError(f"{name} holds no film.")
+    patients = np.array([f"film-{row}" for row in range(len(table))], dtype=np.str_)
+    splits = np.full(len(table), "train")
+    if "patient" in table:
+        patients = np.array(words(table, "patient", name), dtype=np.str_)
+    if "split" in table:
+        splits = np.array(words(table, "split", name), dtype=np.str_)
+    # A typo would silently leave films out.
+    wrong = np.flatnonzero(~np.isin(splits, SPLITS))
+    if len(wrong):
+        raise CohortError(f"{name}, row {wrong[0] + FIRST_ROW}: splits are {', '.join(SPLITS)}.")
+    shared = shared_patient(patients, splits)
+    if shared is not None:
+        rows = " and ".join(str(row + FIRST_ROW) for row in shared)
+        raise CohortError(f"{name}, rows {rows}: two of its splits share a patient.")
+    return patients, splits
+
+
+def words(table: pd.DataFrame, column: str, name: str) -> list[str]:
+    """A column of text without the blanks around it.
+
+    Raises:
+        CohortError: A cell is empty; names the table, the column and the row.
+    """
+    text = table[column].astype(str).str.strip()
+    empty = np.flatnonzero(table[column].isna() | (text == ""))
+    if len(empty):
+        raise CohortError(
+            f"{name}, row {empty[0] + FIRST_ROW}: {column} is empty; fill in every cell of the "
+            "column, or leave it out where nothing of it is known."
+        )
+    return list(text)
+
+
+def _weights(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    if "weight" not in table:
+        return np.ones(len(table))
+    weights = numbers(table, "weight", name).astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise CohortError(f"{name}, row {wrong[0] + FIRST_ROW}: weight is a number from 0 up.")
+    return weights
 
 
 def read_folder(folder: Path) -> Cohort:
@@ -183,10 +257,5 @@ def existing(
     paths = tuple(folder / name for name in names)
     for row, path in zip(rows if rows is not None else range(len(paths)), paths, strict=True):
         if not path.is_file():
-            raise CohortError(f"{table}, row {row + 2}: the image file is missing.")
+            raise CohortError(f"{table}, row {row + FIRST_ROW}: the image file is missing.")
     return paths
-
-
-def _text(table: pd.DataFrame, column: str, default: list[str]) -> NDArray[np.str_]:
-    values = table[column].astype(str).tolist() if column in table else default
-    return np.array(values, dtype=np.str_)
