@@ -29,16 +29,22 @@ def pack(bundle: Bundle, archive: Path) -> None:
     Args:
         bundle: Opened, hence checked.
         archive: To be made or replaced, in one rename.
+
+    Raises:
+        BundleError: Its folder is not there.
     """
     names = sorted([MANIFEST, *bundle.manifest.files])
     if (bundle.directory / SIGNATURE).is_file():
         names.append(SIGNATURE)
+    if not archive.parent.is_dir():
+        raise BundleError(f"There is no folder {archive.parent} to put the archive into.")
     with tempfile.NamedTemporaryFile(dir=archive.parent, delete=False) as draft:
         try:
             with tarfile.open(fileobj=draft, mode="w", format=tarfile.USTAR_FORMAT) as tar:
                 for name in names:
                     _add(tar, bundle.directory / name, name)
             draft.flush()
+            os.fchmod(draft.fileno(), 0o644)  # temporary files are their owner's alone
             os.fsync(draft.fileno())
             Path(draft.name).replace(archive)
         except BaseException:

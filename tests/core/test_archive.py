@@ -20,6 +20,15 @@ def test_there_and_back(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert unpacked.sha256 == tiny_bundle.sha256
 
 
+def test_an_archive_may_be_read_by_others_and_needs_a_folder(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    pack(tiny_bundle, tmp_path / "bundle.tar")
+    assert (tmp_path / "bundle.tar").stat().st_mode & 0o777 == 0o644
+    with pytest.raises(BundleError, match="no folder"):
+        pack(tiny_bundle, tmp_path / "missing" / "bundle.tar")
+
+
 def test_equal_bundles_give_equal_bytes(
     tiny_bundle: Bundle, tiny_copy: Path, tmp_path: Path
 ) -> None:

@@ -161,6 +161,32 @@ def test_unreadable_files_are_refused(name: str, tmp_path: Path) -> None:
         read_tensors(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("patch_embed.proj.weight", (16, 3)),
+        ("patch_embed.proj.weight", (6, 3, 4, 4)),
+        ("pos_embed", (5,)),
+        ("blocks.0.mlp.fc1.weight", ()),
+    ],
+)
+def test_a_vit_of_impossible_shapes_is_refused(
+    tiny: EncoderConfig, name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    state = {**VisionTransformer(tiny).state_dict(), name: torch.zeros(shape)}
+    save_file(state, tmp_path / "bent.safetensors")
+    with pytest.raises(CheckpointError):
+        import_encoder(tmp_path / "bent.safetensors")
+
+
+def test_a_vit_without_blocks_is_refused(tiny: EncoderConfig, tmp_path: Path) -> None:
+    state = VisionTransformer(tiny).state_dict()
+    rest = {key: value for key, value in state.items() if not key.startswith("blocks.")}
+    save_file(rest, tmp_path / "hollow.safetensors")
+    with pytest.raises(CheckpointError):
+        import_encoder(tmp_path / "hollow.safetensors")
+
+
 def test_something_else_than_a_vit_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(3, 3)}, tmp_path / "resnet.safetensors")
     with pytest.raises(CheckpointError, match=re.escape("patch_embed.proj.weight")):

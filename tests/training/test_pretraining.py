@@ -18,7 +18,9 @@ from pacx.errors import CohortError, RecipeError
 from pacx_training.cohorts.cache import CachedFilms
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.curves import read_curve
-from pacx_training.pretraining import MaeRecipe, MaskedFilms, pretrain
+from pacx_training.encoder import EncoderConfig, VisionTransformer
+from pacx_training.mae import MaskedAutoencoder, Reconstruction, patchify
+from pacx_training.pretraining import MaeRecipe, MaskedFilms, MaskedStep, pretrain
 from pacx_training.recipes import read_section
 from pacx_training.runs import Environment, RunDirectory
 from pacx_training.sampling import Draws, Rows
@@ -117,6 +119,29 @@ def _batch(*overrides: str) -> tuple[torch.Tensor, ...]:
     return source.batch(np.array([5, 0, 1, 1]), draws)
 
 
+class Knowing(MaskedAutoencoder):
+    """Predicts every patch exactly, as a loss with ``norm_pix_loss`` wants it."""
+
+    def forward(
+        self, pixels: torch.Tensor, noise: torch.Tensor, **options: object
+    ) -> Reconstruction:
+        """The answer of one who knows."""
+        del options
+        patches = patchify(pixels, self.encoder.config.patch_size)
+        mean, deviation = patches.mean(2, keepdim=True), patches.std(2, keepdim=True)
+        mask = (noise > noise.median()).float()
+        return Reconstruction(torch.zeros(()), (patches - mean) / deviation, mask)
+
+
+def test_reconstructions_have_the_scale_of_the_film_whatever_is_predicted() -> None:
+    pictures, boxes, noise = _batch()
+    recipe = read_section("smoke", "mae", MaeRecipe, ("norm_pix_loss=true",))
+    config = EncoderConfig(image_size=64, patch_size=16, embed_dim=64, depth=1, num_heads=1)
+    step = MaskedStep(Knowing(VisionTransformer(config), recipe.decoder), recipe)
+    film, _, filled = step.reconstructions(pictures, boxes, noise).chunk(3, dim=1)
+    torch.testing.assert_close(filled, film, atol=2e-3, rtol=0)
+
+
 def test_films_are_cropped_but_not_flipped() -> None:
     (plain, boxes, noise), (mirrored, *_) = _batch(), _batch("flip_probability=1")
     assert torch.equal(plain.flip(2), mirrored)
@@ -133,6 +158,8 @@ def test_films_are_cropped_but_not_flipped() -> None:
         (("architecture=resnet50",), "architecture"),
         (("mask_ratio=1.5",), "mask_ratio"),
         (("loop.batch_size=99",), "fewer films"),
+        (("loop=[",), "loop: the value is not valid YAML"),
+        (("film_size.side=3",), "film_size holds a value"),
     ],
 )
 def test_wrong_values_are_refused(

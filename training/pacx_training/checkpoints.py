@@ -238,6 +238,15 @@ def _fold_layer_scale(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _infer_config(tensors: Mapping[str, Tensor]) -> EncoderConfig:
+    try:
+        return _config_of(tensors)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise CheckpointError(
+            "The shapes of the checkpoint's tensors are not those of a ViT encoder."
+        ) from error
+
+
+def _config_of(tensors: Mapping[str, Tensor]) -> EncoderConfig:
     kernel, positions = (_need(tensors, key) for key in ("patch_embed.proj.weight", "pos_embed"))
     width, channels, patch, _ = kernel.shape
     grid = round((positions.shape[1] - 1) ** 0.5)

@@ -60,6 +60,7 @@ def fit_probe(
     patients: NDArray[np.str_],
     recipe: HeadsRecipe,
     *,
+    label: str = "A finding",
     balanced: bool = False,
 ) -> Probe:
     """Choose the regularisation by out-of-fold log loss, then fit on all films.
@@ -69,12 +70,13 @@ def fit_probe(
         labels: bool ``[N]``.
         patients: str ``[N]``; a patient's films share a fold.
         recipe: Folds, grid and seed.
+        label: Of the finding, for errors.
         balanced: See :func:`fit_logistic`.
 
     Raises:
         CohortError: Fewer patients with or without the finding than folds.
     """
-    _check_patients(labels, patients, recipe.folds)
+    _check_patients(label, labels, patients, recipe.folds)
     grid = recipe.inverse_regularisation
 
     def held_out(strength: float) -> Scores:
@@ -92,10 +94,15 @@ def fit_probe(
     return Probe(weight=weight, bias=bias, strength=grid[best], held_out=logits[best])
 
 
-def _check_patients(labels: NDArray[np.bool_], patients: NDArray[np.str_], folds: int) -> None:
-    for kind in (labels, ~labels):
-        if len(np.unique(patients[kind])) < folds:
-            raise CohortError(f"A finding needs {folds} patients with it and {folds} without it.")
+def _check_patients(
+    label: str, labels: NDArray[np.bool_], patients: NDArray[np.str_], folds: int
+) -> None:
+    present, absent = (len(np.unique(patients[kind])) for kind in (labels, ~labels))
+    if min(present, absent) < folds:
+        raise CohortError(
+            f"{label} needs {folds} patients with it and {folds} without it to be trained on; "
+            f"there are {present} and {absent}."
+        )
 
 
 def fit_logistic(
@@ -169,7 +176,7 @@ def measure_finding(
     learnt, patients = target.learnt(cohort), cohort.patients
     labels, known = learnt > 0, np.isfinite(learnt)
     train, val = (known & (cohort.splits == name) for name in ("train", "val"))
-    _check_patients(labels[train], patients[train], 1)
+    _check_patients(target.label, labels[train], patients[train], 1)
     within = _confounder(cohort, target.label, recipe)
 
     def measured(films: NDArray[np.bool_]) -> Interval | None:

@@ -132,6 +132,12 @@ def unpatchify(patches: Tensor, patch_size: int, channels: int = 3) -> Tensor:
     return cut.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, side, side)
 
 
+def patch_scale(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (unbiased variance + 1e-6) of each patch ``[N, T, X]``: ``[N, T, 1]``."""
+    mean, variance = patches.mean(-1, keepdim=True), patches.var(-1, keepdim=True)
+    return mean, (variance + 1e-6).sqrt()
+
+
 def masked_loss(
     predicted: Tensor, target: Tensor, mask: Tensor, *, norm_pix_loss: bool = False
 ) -> Tensor:
@@ -145,7 +151,7 @@ def masked_loss(
     """
     target = target.float()
     if norm_pix_loss:
-        mean, variance = target.mean(-1, keepdim=True), target.var(-1, keepdim=True)
-        target = (target - mean) / (variance + 1e-6).sqrt()
+        mean, deviation = patch_scale(target)
+        target = (target - mean) / deviation
     errors = (predicted.float() - target).square().mean(dim=-1)
     return (errors * mask).sum() / mask.sum()

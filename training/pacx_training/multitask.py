@@ -79,7 +79,10 @@ def _by_column(
     cohort: Cohort, embeddings: Embeddings, columns: list[Scores], task: Task, recipe: HeadsRecipe
 ) -> Fit:
     """One linear regression per column, each on the films where it is known."""
-    fits = [_linear(cohort, embeddings, column, task, recipe) for column in columns]
+    fits = [
+        _linear(cohort, embeddings, column, task, recipe, label=target.label)
+        for target, column in zip(task.targets, columns, strict=True)
+    ]
     return Fit(
         layers=Layers(
             weight=np.concatenate([fit.layers.weight for fit in fits]),
@@ -91,7 +94,13 @@ def _by_column(
 
 
 def _linear(
-    cohort: Cohort, embeddings: Embeddings, column: Scores, task: Task, recipe: HeadsRecipe
+    cohort: Cohort,
+    embeddings: Embeddings,
+    column: Scores,
+    task: Task,
+    recipe: HeadsRecipe,
+    *,
+    label: str,
 ) -> Fit:
     train = np.isfinite(column) & (cohort.splits == "train")
     seen, patients = embeddings[train], cohort.patients[train]
@@ -100,7 +109,7 @@ def _linear(
         weight, bias, held_out, strength = ridge.weight, ridge.bias, ridge.held_out, ridge.penalty
     else:
         balanced = task.class_weights is not None
-        probe = fit_probe(seen, column[train] > 0, patients, recipe, balanced=balanced)
+        probe = fit_probe(seen, column[train] > 0, patients, recipe, label=label, balanced=balanced)
         weight, bias, held_out, strength = probe.weight, probe.bias, probe.held_out, probe.strength
     logits = embeddings @ weight + bias
     logits[train] = held_out

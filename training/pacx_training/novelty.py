@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
-from pacx.errors import CheckpointError
+from pacx.errors import CheckpointError, CohortError
 from pacx.manifest import NoveltySpec
 from pacx.novelty import MEAN, WHITENING, distance
 from pacx_training.atomic import write_atomically
@@ -48,7 +48,12 @@ def fit_novelty(
         embeddings: ``[N, D]``.
         patients: str ``[N]``; a patient's films share a fold.
         rate: Share of left-out chest films that lie beyond the threshold.
+
+    Raises:
+        CohortError: There are fewer patients than folds.
     """
+    if len(np.unique(patients)) < FOLDS:
+        raise CohortError(f"Novelty is fitted on the films of {FOLDS} patients or more.")
     distances = np.empty(len(embeddings))
     for fitted, held in GroupKFold(FOLDS).split(embeddings, groups=patients):
         distances[held] = distance(embeddings[held], *_fit(embeddings[fitted]))

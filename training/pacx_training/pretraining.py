@@ -21,7 +21,7 @@ from pacx_training.cohorts.catalogue import read_cohort, source_of
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
-from pacx_training.mae import DecoderConfig, MaskedAutoencoder, unpatchify
+from pacx_training.mae import DecoderConfig, MaskedAutoencoder, patch_scale, patchify, unpatchify
 from pacx_training.provenance import extended
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim, digest
@@ -30,9 +30,6 @@ from pacx_training.sampling import Draws, Rows
 
 SHOWN = 4
 """Films whose reconstruction is shown in the logs."""
-
-_USE = "stage 1: the encoder"
-_UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
 
 _USE = "stage 1: the encoder"
 _UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
@@ -114,9 +111,12 @@ class MaskedStep(nn.Module):
         """Film, visible patches and reconstruction side by side, ``[N * S, 3 * S]`` in [0, 1]."""
         pixels = self.pixels(pictures, boxes)
         answer = self.model(pixels, noise, mask_ratio=self.recipe.mask_ratio)
-        patch_size = self.model.encoder.config.patch_size
-        hidden = answer.mask[:, :, None].expand_as(answer.predicted)
-        hidden, predicted = unpatchify(hidden, patch_size), unpatchify(answer.predicted, patch_size)
+        patch_size, predicted = self.model.encoder.config.patch_size, answer.predicted
+        if self.recipe.norm_pix_loss:  # what is predicted has each patch's own mean and scale
+            mean, deviation = patch_scale(patchify(pixels, patch_size))
+            predicted = predicted * deviation + mean
+        hidden = answer.mask[:, :, None].expand_as(predicted)
+        hidden, predicted = unpatchify(hidden, patch_size), unpatchify(predicted, patch_size)
         filled = pixels * (1 - hidden) + predicted * hidden
         panels = torch.cat([pixels, pixels * (1 - hidden), filled], dim=3)
         return (panels * self.std + self.mean).mean(dim=1).clamp(0, 1).flatten(0, 1).cpu()

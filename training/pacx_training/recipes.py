@@ -103,4 +103,9 @@ def _override(content: dict[str, Any], override: str) -> None:
     *parents, key = path.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
-    content[key] = yaml.safe_load(value)
+        if not isinstance(content, dict):
+            raise RecipeError(f"{path}: {parent} holds a value and no keys.")
+    try:
+        content[key] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: the value is not valid YAML.") from error
