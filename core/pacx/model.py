@@ -52,7 +52,7 @@ class Outputs:
     Attributes:
         embedding: ``[N, D]``, the class token after the final norm.
         tokens: ``[N, T, D]``, the patch tokens after the final norm.
-        logits: ``[N, C]``, in the order of the manifest's labels.
+        logits: ``[N, C]``, in the order of the manifest's labels; C is 0 without heads.
         rollout: ``[N, grid_rows, grid_columns]``.
         last_layer: ``[N, grid_rows, grid_columns]``.
         masks: ``[N, 3, side, side]``, logits in the order of ``STRUCTURES``; None where the
@@ -133,7 +133,7 @@ class Model:
         outputs = Outputs(
             values["embedding"],
             values["tokens"],
-            values["logits"],
+            values.get("logits", np.empty((len(pixel_values), 0), dtype=np.float32)),
             values["rollout"],
             values["last_layer"],
             values.get("masks"),
@@ -190,7 +190,8 @@ class Model:
         return tuple(
             method
             for method in METHODS
-            if (differentiates or method not in DIFFERENTIATING)
+            if (self.manifest.labels or method not in TARGETED)
+            and (differentiates or method not in DIFFERENTIATING)
             and (segments or method != "region_ablation")
         )
 

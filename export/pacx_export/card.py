@@ -9,6 +9,7 @@ import yaml
 from pacx.manifest import FindingSpec, Interval, Manifest, Source, ValueSpec
 from pacx.model_card import DISCLAIMER, SIMULATED
 
+_NO_FINDINGS = "None: this model has no heads and answers embeddings and attention maps."
 _READ_OUTS = (
     "## Read-outs\n\nWhat else an embedding tells, as a check of sanity. These are no findings, "
     "and answers hold them only where they are asked for."
@@ -27,7 +28,7 @@ def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
         f"# {manifest.name} {manifest.version}",
         f"**{DISCLAIMER}** {manifest.intended_use}",
         _simulated(manifest),
-        f"## Findings\n\n{_findings(manifest.answered)}",
+        f"## Findings\n\n{_findings(manifest.answered) if manifest.answered else _NO_FINDINGS}",
         _values(manifest),
         _read_outs(manifest),
         _anatomy(manifest),

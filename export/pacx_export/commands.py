@@ -32,9 +32,11 @@ def export() -> None:
 
 @app.command()
 def bundle(
-    run: Annotated[Path, typer.Argument(help="A run folder with an encoder and heads.")],
+    run: Annotated[Path, typer.Argument(help="A run folder with an encoder; heads are optional.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
-    name: Annotated[str, typer.Option(help="Of the model.")],
+    name: Annotated[
+        str | None, typer.Option(help="Of the model; without it, that of the output's folder.")
+    ] = None,
     version: Annotated[str, typer.Option(help="Of the model, such as 0.1.0.")] = "0.1.0",
     films: FilmsOption = None,
 ) -> None:
@@ -42,7 +44,8 @@ def bundle(
     from pacx_export.assembly import export_bundle
     from pacx_training.runs import RunDirectory
 
-    made = export_bundle(RunDirectory(run), output, name=name, version=version, films=films)
+    named = output.absolute().name if name is None else name
+    made = export_bundle(RunDirectory(run), output, name=named, version=version, films=films)
     console = Console()
     console.print(f"{made.manifest.name} {made.manifest.version} -> {output}", highlight=False)
     console.print(f"sha256 {made.sha256}", highlight=False)

@@ -28,27 +28,6 @@ class Encoding(NamedTuple):
     tokens: Tensor
 
 
-class PredictionTensors(NamedTuple):
-    """Outputs of ``predict``: an :class:`Encoding`, logits ``[N, C]``, two maps ``[N, g, g]``."""
-
-    embedding: Tensor
-    tokens: Tensor
-    logits: Tensor
-    rollout: Tensor
-    last_layer: Tensor
-
-
-class SegmentedTensors(NamedTuple):
-    """The same and logits ``[N, 3, side, side]`` of the masks of heart and lungs."""
-
-    embedding: Tensor
-    tokens: Tensor
-    logits: Tensor
-    rollout: Tensor
-    last_layer: Tensor
-    masks: Tensor
-
-
 class ExplanationTensors(NamedTuple):
     """Outputs of ``explain``: relevance ``[N, g, g]``, gradient ``[N, 3, S, S]``, logits."""
 
@@ -124,32 +103,24 @@ class Predict(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, pixel_values: Tensor) -> PredictionTensors:
-        """Run on normalised pixels ``[N, 3, S, S]``."""
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Run on normalised pixels ``[N, 3, S, S]``.
+
+        Returns:
+            Embedding ``[N, D]``, tokens ``[N, T, D]``, where there are heads logits ``[N, C]``,
+            the maps of rollout and of the last layer ``[N, g, g]``, and where there is an anatomy
+            decoder its logits ``[N, 3, side, side]``.
+        """
         model = self.classifier
         output = model.encoder(pixel_values, return_attention=True)
-        return PredictionTensors(
-            embedding=output.cls,
-            tokens=output.tokens,
-            logits=model.logits(output.cls),
-            rollout=model.grid(rollout(output.attentions)[:, 0, 1:]),
-            last_layer=model.grid(output.attentions[-1].mean(dim=1)[:, 0, 1:]),
+        return (
+            output.cls,
+            output.tokens,
+            *((model.logits(output.cls),) if model.specs else ()),
+            model.grid(rollout(output.attentions)[:, 0, 1:]),
+            model.grid(output.attentions[-1].mean(dim=1)[:, 0, 1:]),
+            *((model.masks(output.tokens, pixel_values),) if model.anatomy is not None else ()),
         )
-
-
-class PredictAnatomy(nn.Module):
-    """The same with the masks of heart and lungs."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-        self.predict = Predict(classifier)
-
-    def forward(self, pixel_values: Tensor) -> SegmentedTensors:
-        """Run on normalised pixels ``[N, 3, S, S]``."""
-        prediction: PredictionTensors = self.predict(pixel_values)
-        masks = self.classifier.masks(prediction.tokens, pixel_values)
-        return SegmentedTensors(**prediction._asdict(), masks=masks)
 
 
 class Explain(nn.Module):
@@ -259,33 +230,39 @@ class Graph:
 
 
 def graphs(classifier: Classifier) -> tuple[Graph, ...]:
-    """Make the three graphs of a bundle."""
+    """Make the graphs of a bundle: encode, predict and, where there are heads, explain."""
     config, classes = classifier.encoder.config, classifier.classes
     size, side, width = config.image_size, config.grid, config.embed_dim
     pixels = TensorSpec(name="pixel_values", shape=(BATCH, config.in_channels, size, size))
-    embedding = TensorSpec(name="embedding", shape=(BATCH, width))
-    tokens = TensorSpec(name="tokens", shape=(BATCH, config.patches, width))
+    encoding = (
+        TensorSpec(name="embedding", shape=(BATCH, width)),
+        TensorSpec(name="tokens", shape=(BATCH, config.patches, width)),
+    )
+    encode = _graph("encode", Encode(classifier), (pixels,), encoding)
+    if not classes:
+        return encode, _predict(classifier, pixels, encoding)
     logits = TensorSpec(name="logits", shape=(BATCH, classes))
-    maps = [TensorSpec(name=name, shape=(BATCH, side, side)) for name in ("rollout", "last_layer")]
-    spread = TensorSpec(name="relevance", shape=(1, side, side))
-    gradient = TensorSpec(name="input_gradient", shape=(1, *pixels.shape[1:]))
-    target = TensorSpec(name="target", shape=(1, classes))
-    explained = (spread, gradient, _single(logits))
-    predicted = (embedding, tokens, logits, *maps)
+    explained = (
+        TensorSpec(name="relevance", shape=(1, side, side)),
+        TensorSpec(name="input_gradient", shape=(1, *pixels.shape[1:])),
+        _single(logits),
+    )
+    inputs = (_single(pixels), TensorSpec(name="target", shape=(1, classes)))
     return (
-        _graph("encode", Encode(classifier), (pixels,), (embedding, tokens)),
-        _predict(classifier, pixels, predicted),
-        _graph("explain", Explain(classifier), (_single(pixels), target), explained),
+        encode,
+        _predict(classifier, pixels, (*encoding, logits)),
+        _graph("explain", Explain(classifier), inputs, explained),
     )
 
 
 def _predict(classifier: Classifier, pixels: TensorSpec, outputs: tuple[TensorSpec, ...]) -> Graph:
-    anatomy = classifier.anatomy
-    if anatomy is None:
-        return _graph("predict", Predict(classifier), (pixels,), outputs)
-    side = anatomy.config.side
-    masks = TensorSpec(name="masks", shape=(BATCH, len(STRUCTURES), side, side))
-    return _graph("predict", PredictAnatomy(classifier), (pixels,), (*outputs, masks))
+    side, anatomy = classifier.encoder.config.grid, classifier.anatomy
+    for name in ("rollout", "last_layer"):
+        outputs += (TensorSpec(name=name, shape=(BATCH, side, side)),)
+    if anatomy is not None:
+        shape = (BATCH, len(STRUCTURES), anatomy.config.side, anatomy.config.side)
+        outputs += (TensorSpec(name="masks", shape=shape),)
+    return _graph("predict", Predict(classifier), (pixels,), outputs)
 
 
 def _graph(

@@ -23,11 +23,10 @@ def load_classifier(run: RunDirectory) -> Classifier:
 
     Raises:
         CheckpointError: Files of the run are missing, damaged or disagree.
-        BundleError: The run has no trained head, or a weight does not fit into float16.
+        BundleError: A head has another shape than its labels, or a weight does not fit into
+            float16.
     """
     heads = run.load_heads()
-    if not heads:
-        raise BundleError("The run has no trained head; a bundle without one answers nothing.")
     anatomy = load_anatomy(run)
     specs = [head.spec for head in heads]
     classifier = Classifier(run.load_encoder(), specs, anatomy.decoder if anatomy else None)

@@ -16,6 +16,7 @@ from pacx.bundle import Bundle, open_bundle, resolve
 from pacx.engines import open_ungated
 from pacx.engines.parity import LIMITS, Limits
 from pacx.errors import BundleError, CohortError
+from pacx.model import load
 from pacx.model_card import missing_statements
 from pacx.preprocessing import normalise
 from pacx_export.assembly import export_bundle
@@ -145,11 +146,22 @@ def test_swapped_labels_are_found_out(tiny_bundle: Bundle, classifier: Classifie
         verify(tiny_bundle, graphs(classifier), pictures)
 
 
-def test_a_run_without_heads_is_refused(tiny_run: RunDirectory, tmp_path: Path) -> None:
+def test_a_run_without_heads_answers_embeddings_and_attention(
+    tiny_run: RunDirectory, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
     headless = RunDirectory(tmp_path / "run")
     headless.save_encoder(tiny_run.load_encoder())
-    with pytest.raises(BundleError, match="no trained head"):
-        export_bundle(headless, tmp_path / "made", name="tiny", version="0.1.0")
+    headless.save_provenance(tiny_run.load_provenance())
+    made = export_bundle(headless, tmp_path / "made", name="tiny", version="0.1.0")
+    assert set(made.manifest.graphs) == {"encode", "predict"}
+    assert not missing_statements(made)
+    film = phantom_radiograph(0, TINY.image_size).pixels
+    bare, whole = load(made.directory), load(tiny_bundle.directory)
+    np.testing.assert_allclose(bare.embed(film), whole.embed(film), atol=1e-5)
+    answer = bare.predict(film)
+    assert (answer.findings, answer.values) == ((), ())
+    assert set(bare.methods) == {"rollout", "last_layer"}
+    np.testing.assert_allclose(bare.explain(film).grid, whole.explain(film).grid, atol=1e-6)
 
 
 def test_weights_that_float16_cannot_hold_are_refused(

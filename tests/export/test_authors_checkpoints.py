@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pacx.bundle import Bundle
+from pacx.bundle import Bundle, open_bundle
 from pacx.engines import Engine, open_gated, open_ungated
 from pacx.engines.protocol import Tensor as Array
 from pacx.errors import CheckpointError, EngineUnavailable
@@ -19,7 +21,7 @@ from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.assembly import export_bundle
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.imports import import_run
-from pacx_training.runs import RunDirectory, TrainedHead
+from pacx_training.runs import RunDirectory
 
 WIDTH, RANK, ALPHA, DEPTH = 128, 8, 16, 1
 ADAPTED = ("attn.qkv", "mlp.fc1", "mlp.fc2")
@@ -110,7 +112,12 @@ def pixels() -> Array:
 
 
 def assert_embeds_alike(run: RunDirectory, wanted: Array, folder: Path, limit: float) -> None:
-    bundle = export_bundle(run, folder / "bundle", name="authors", version="0.1.0")
+    assert_bundle_embeds_alike(
+        export_bundle(run, folder / "bundle", name="authors", version="0.1.0"), wanted, limit
+    )
+
+
+def assert_bundle_embeds_alike(bundle: Bundle, wanted: Array, limit: float) -> None:
     for name in ("onnxruntime", "openvino"):
         engine = open_ungated(bundle, name, precision="f32", threads=1)
         assert worst_cosine(engine, wanted) >= limit
@@ -137,17 +144,19 @@ def assert_bf16_is_close_or_refused(bundle: Bundle, wanted: Array) -> None:
     engine.close()
 
 
-def test_stage_2_with_its_updates(
-    architecture: nn.Module, tiny_run: RunDirectory, tmp_path: Path
-) -> None:
+def test_stage_2_with_its_updates(architecture: nn.Module, tmp_path: Path) -> None:
     adapt(architecture)
     torch.save(lightning(stage_2(architecture)), tmp_path / "last.ckpt")
-    import_run(tmp_path / "last.ckpt", tmp_path / "run", "The authors' stage 2.")
-    run = RunDirectory(tmp_path / "run")
-    specs = tiny_run.load_heads()[0].spec
-    weight = np.random.default_rng(0).normal(0, 0.1, (3, WIDTH)).astype(np.float32)
-    run.save_heads([TrainedHead(spec=specs, weight=weight, bias=np.zeros(3, np.float32))])
-    assert_embeds_alike(run, own_embedding(architecture, pixels()), tmp_path, 0.999999)
+    called("import", str(tmp_path / "last.ckpt"), "-o", str(tmp_path / "run"))
+    called("export", "bundle", str(tmp_path / "run"), "-o", str(tmp_path / "authors"))
+    bundle = open_bundle(tmp_path / "authors")
+    assert bundle.manifest.name == "authors"
+    assert_bundle_embeds_alike(bundle, own_embedding(architecture, pixels()), 0.999999)
+
+
+def called(*arguments: str) -> None:
+    """Call ``pacx`` as users do."""
+    subprocess.run([sys.executable, "-m", "pacx", *arguments], check=True, capture_output=True)
 
 
 def test_stage_2_that_lost_an_update_is_refused(architecture: nn.Module, tmp_path: Path) -> None:

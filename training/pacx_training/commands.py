@@ -193,7 +193,7 @@ def import_checkpoint(
     ],
     output: Output,
     initialisation: Annotated[
-        str | None, typer.Option(help="What it is and where it comes from; a bundle says so.")
+        str | None, typer.Option(help="What it is and where it comes from, for the model card.")
     ] = None,
     layer_norm_eps: Annotated[
         float | None,
@@ -212,12 +212,10 @@ def import_checkpoint(
     if checkpoint.is_dir() or bundled(str(checkpoint)).is_dir():
         import_bundle(open_bundle(resolve(checkpoint)), output)
         return
-    if initialisation is None:
-        raise typer.BadParameter("Say by --initialisation what the checkpoint is.")
     import_run(
         checkpoint,
         output,
-        initialisation,
+        initialisation or f"{checkpoint.name}, of which nothing else was stated",
         layer_norm_eps=layer_norm_eps,
         lora_alpha=lora_alpha,
         labels=tuple(label or ()),

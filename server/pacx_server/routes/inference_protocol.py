@@ -218,9 +218,11 @@ def _tensors(model: Model, rows: Sequence[Outputs]) -> dict[str, Array]:
         ]
         for row in rows
     ]
-    return {
+    answered = {
         "probabilities": np.array(probabilities, dtype=np.float32),
         "logits": np.concatenate([row.logits for row in rows]),
+    }
+    return (answered if model.manifest.labels else {}) | {
         "embedding": np.concatenate([row.embedding for row in rows]),
         "rollout": np.concatenate([row.rollout for row in rows]),
     }
@@ -247,9 +249,11 @@ def _metadata(served: ServedModel) -> ModelMetadata:
     manifest = served.model.manifest
     rows, columns = manifest.encoder.grid
     size = manifest.input.size
-    outputs = {
+    answered = {
         "probabilities": [-1, len(manifest.answered)],
         "logits": [-1, len(manifest.labels)],
+    }
+    outputs = (answered if manifest.labels else {}) | {
         "embedding": [-1, manifest.encoder.embedding_dimension],
         "rollout": [-1, rows, columns],
     }
