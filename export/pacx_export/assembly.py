@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from pacx.bundle import HEADS, WEIGHTS, Bundle, file_table, open_bundle, staging, write_manifest
 from pacx.manifest import EncoderSpec, GraphName, GraphSpec, Manifest, Provenance, ReferenceSpec
 from pacx.model_card import CARD
-from pacx.preprocessing import PreprocessingSpec
+from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.card import model_card
 from pacx_export.graphs import Classifier, Graph, graphs
 from pacx_export.hub import hub_config
@@ -19,7 +22,7 @@ from pacx_export.reference import FILE as REFERENCE
 from pacx_export.reference import write_reference
 from pacx_export.verification import FILE as VERIFICATION
 from pacx_export.verification import verify
-from pacx_export.weights import load_classifier, write_weights
+from pacx_export.weights import check_rounding, load_classifier, write_weights
 from pacx_training.anatomy_files import load_anatomy
 from pacx_training.encoder import EncoderConfig
 from pacx_training.novelty import load_novelty
@@ -53,6 +56,8 @@ def export_bundle(
     anatomy, novelty = load_anatomy(run), load_novelty(run)
     spec = PreprocessingSpec(size=classifier.encoder.config.image_size)
     pictures = verification_pictures(films, spec)
+    everything = np.concatenate(list(pictures.values()))
+    rounding = check_rounding(run, classifier, torch.from_numpy(normalise(everything, spec)))
     made = graphs(classifier)
     with staging(directory) as folder:
         write_weights(classifier, folder, novelty)
@@ -75,6 +80,7 @@ def export_bundle(
             files=file_table(folder),
         )
         verification = verify(write_manifest(folder, manifest), made, pictures)
+        verification = verification.model_copy(update={"rounding": rounding})
         _write_text(folder / VERIFICATION, verification.model_dump_json(indent=2))
         _write_text(folder / CARD, model_card(manifest, verification.statements))
         write_manifest(folder, manifest.model_copy(update={"refused": verification.refused}))

@@ -100,12 +100,22 @@ class GraphParity(_Frozen):
 
 
 class Verification(_Frozen):
-    """``verification.json``: what was compared when the bundle was made."""
+    """``verification.json``: what was compared when the bundle was made.
+
+    Attributes:
+        processor: Of the machine.
+        pictures: How many of each kind.
+        results: Of every graph, engine and precision.
+        unproved: What the machine could not run.
+        rounding: Worst 1 - cosine between embeddings of the run's float32 weights and of those
+            that are stored; None in bundles from before it was measured.
+    """
 
     processor: str
     pictures: dict[str, int]
     results: tuple[GraphParity, ...]
     unproved: tuple[RefusedVariant, ...] = ()
+    rounding: float | None = None
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -118,7 +128,11 @@ class Verification(_Frozen):
             f"`{entry.graph}` on {entry.engine} {entry.precision}: **not offered**; {entry.reason}."
             for entry in self.unproved
         )
-        told = (*map(str, self.results), *unproved)
+        rounded = (
+            f"The encoder is stored in float16: its embeddings are within {self.rounding:.1e} of "
+            "those of the float32 that was trained.",
+        )
+        told = (*rounded * (self.rounding is not None), *map(str, self.results), *unproved)
         return pictures.replace("adversarials", "adversarial ones"), *told
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pacx.bundle import HEADS, WEIGHTS, labels_key
 from pacx.errors import BundleError
@@ -16,6 +16,10 @@ from pacx_export.graphs import Classifier
 from pacx_training.anatomy_files import load_anatomy
 from pacx_training.novelty import FittedNovelty
 from pacx_training.runs import RunDirectory, TrainedHead
+
+ROUNDING_LIMIT = 1e-5
+"""Of 1 - cosine between embeddings of the run's weights and of the same in float16."""
+_BATCH = 8
 
 
 def load_classifier(run: RunDirectory) -> Classifier:
@@ -34,6 +38,36 @@ def load_classifier(run: RunDirectory) -> Classifier:
         _load_head(classifier, head)
     _round(classifier.encoder)
     return classifier.eval().requires_grad_(False)
+
+
+def check_rounding(run: RunDirectory, classifier: Classifier, pixel_values: Tensor) -> float:
+    """Prove that the weights that are stored compute what the run's own do.
+
+    Args:
+        run: With the encoder in float32.
+        classifier: What :func:`load_classifier` made of it.
+        pixel_values: float32 ``[N, 3, S, S]``.
+
+    Returns:
+        The worst distance, 1 - cosine, of two embeddings of one picture.
+
+    Raises:
+        BundleError: It is over ``ROUNDING_LIMIT``.
+    """
+    encoders = run.load_encoder().eval(), classifier.encoder
+    worst = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(pixel_values), _BATCH):
+            batch = pixel_values[start : start + _BATCH]
+            ours, stored = (encoder(batch).cls.double() for encoder in encoders)
+            distances = 1 - torch.cosine_similarity(ours, stored)
+            worst = max(worst, float(distances.max()))
+    if not worst <= ROUNDING_LIMIT:
+        raise BundleError(
+            f"In float16 the encoder computes something else: embeddings differ by {worst:.1e} "
+            f"from those of the run, and {ROUNDING_LIMIT:.0e} is allowed."
+        )
+    return worst
 
 
 def write_weights(

@@ -164,6 +164,22 @@ def test_a_run_without_heads_answers_embeddings_and_attention(
     np.testing.assert_allclose(bare.explain(film).grid, whole.explain(film).grid, atol=1e-6)
 
 
+def test_weights_that_float16_changes_are_refused(tiny_run: RunDirectory, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    encoder = tiny_run.load_encoder()
+    # The same function in float32, but the small factors lose most of their bits in float16.
+    for key, tensor in encoder.state_dict().items():
+        if ".norm1." in key:
+            tensor *= 2**15
+        elif key.endswith("attn.qkv.weight"):
+            tensor *= 2**-15
+    run.save_encoder(encoder)
+    run.save_provenance(tiny_run.load_provenance())
+    with pytest.raises(BundleError, match="In float16 the encoder computes something else"):
+        export_bundle(run, tmp_path / "made", name="tiny", version="0.1.0")
+    assert not (tmp_path / "made").exists()
+
+
 def test_weights_that_float16_cannot_hold_are_refused(
     tiny_run: RunDirectory, tmp_path: Path
 ) -> None:
