@@ -70,7 +70,8 @@ def run(study: Study) -> Outcome:
     }
     if not bundles:
         raise SubjectError("Explanations need a bundle among the subjects.")
-    outlined, films = study.outlined[: study.films], reported_films(study)[:FILMS]
+    outlined, reported = study.outlined[: study.films], reported_films(study)
+    films = np.sort(np.random.default_rng(study.seed).permutation(reported)[:FILMS])
     rows: list[Measurement] = []
     pictures: list[Drawing] = []
     for name, bundle in bundles.items():

@@ -175,11 +175,11 @@ def test_medmod_puts_the_letter_back(tmp_path: Path) -> None:
         read_medmod(table, films)
 
 
-def test_medmod_without_patients_takes_a_table_or_warns(tmp_path: Path) -> None:
+def test_medmod_without_patients_takes_them_from_paths_or_from_a_table(tmp_path: Path) -> None:
     table, films = miniatures.medmod(tmp_path)
     edit(table, "subject_id", "nobody")
-    with pytest.warns(PatientsUnknown, match="does not say which films share a patient"):
-        assert len(set(read_medmod(table, films).patients.tolist())) == 3
+    subjects = ["10000032", "10000032", "10000764"]
+    assert read_medmod(table, films).patients.tolist() == subjects
     ids = tmp_path / "admissions.csv"
     ids.write_text("hadm_id,subject_id\n2000,1\n2001,1\n2002,2\n")
     assert read_medmod(table, films, patients=ids).patients.tolist() == ["1", "1", "2"]
@@ -281,6 +281,16 @@ def test_data_sets_on_other_films_are_recognised(tmp_path: Path) -> None:
     assert all(film.is_relative_to(films) for film in cohort.paths)
     with pytest.raises(CohortError, match="image file is missing"):
         read_cohort(masks)
+
+
+def test_a_table_of_patients_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("path\n")
+    ids = tmp_path / "admissions.csv"
+    ids.write_text("hadm_id,subject_id\n2000,1\n")
+    for cohort in (manifest, tmp_path):
+        with pytest.raises(CohortError, match="is for MedMod and CXLSeg"):
+            read_cohort(cohort, patients=ids)
 
 
 def test_a_table_of_patients_reaches_medmod(tmp_path: Path) -> None:

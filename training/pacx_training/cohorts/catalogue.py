@@ -41,13 +41,18 @@ def read_cohort(
     """
     if not path.exists():
         raise CohortError(f"There is no manifest or folder {path.name}.")
+    elsewhere = linked(path) if path.is_dir() else None
+    if patients is not None and elsewhere is None:
+        raise CohortError(
+            f"{path.name} says itself whose its films are, or nobody does: a table of patients is "
+            "for MedMod and CXLSeg."
+        )
     if path.is_file():
         return read_manifest(path), _terms_beside(path)
     if (path / "labels.csv").is_file():
         cohort = nih.read_nih(path)
         source = nih.source(cohort, "")
         return cohort, Terms(name=source.name, licence=source.licence, citation=source.citation)
-    elsewhere = linked(path)
     if elsewhere is not None:
         cohort = elsewhere.read(path, images or path, patients)
         return cohort, _stated(elsewhere)

@@ -3,7 +3,7 @@
 The linked table (``medmod_final.csv``) has MedMod's columns of a stay, ``phenotype_labels.csv``'s
 25 columns of 0 and 1, and ``cxr_path``, written as ``p10/10000032/s50414267/<dicom_id>.jpg``: the
 ``p`` before the subject is missing there and is put back here. Where the table was cut to the
-phenotypes, which films share a patient is not known without a table of admissions.
+phenotypes, the path still says whose film it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pacx.errors import CohortError
 from pacx_training.cohorts.manifest import Cohort, check_columns, existing, numbers, read_table
-from pacx_training.cohorts.splits import own_patients, split_by_patient
+from pacx_training.cohorts.splits import split_by_patient
 
 PHENOTYPES = (
     "Acute and unspecified renal failure",
@@ -57,7 +57,7 @@ def read_medmod(table: Path, films: Path, *, patients: Path | None = None) -> Co
     Args:
         table: ``medmod_final.csv``.
         films: ``files`` of MIMIC-CXR-JPG.
-        patients: CSV with ``hadm_id`` and ``subject_id``, for tables without ``subject_id``.
+        patients: CSV with ``hadm_id`` and ``subject_id``, for tables whose paths name others.
 
     Returns:
         Labels in the order of ``PHENOTYPES``; our own splits, by patient.
@@ -67,8 +67,9 @@ def read_medmod(table: Path, films: Path, *, patients: Path | None = None) -> Co
     """
     stays, name = read_table(table), table.name
     check_columns(stays, ["cxr_path", *PHENOTYPES], name)
-    paths = [_repaired(path, row, name) for row, path in enumerate(stays["cxr_path"].tolist())]
-    owners = _patients(stays, name, patients)
+    places = [_place(path, row, name) for row, path in enumerate(stays["cxr_path"].tolist())]
+    paths = [f"{group}/p{subject}/{study}/{film}" for group, subject, study, film in places]
+    owners = _patients(stays, name, patients, [subject for _, subject, *_ in places])
     return Cohort(
         name="medmod",
         paths=existing(films, paths, name),
@@ -80,14 +81,14 @@ def read_medmod(table: Path, films: Path, *, patients: Path | None = None) -> Co
     )
 
 
-def _repaired(path: str, row: int, name: str) -> str:
+def _place(path: str, row: int, name: str) -> tuple[str, ...]:
+    """Group, subject, study and film of a path."""
     match = _PATH.match(path)
     if match is None:
         raise CohortError(
             f"{name}, row {row + 2}: cxr_path is not <group>/<subject>/<study>/<film>."
         )
-    group, subject, study, film = match.groups()
-    return f"{group}/p{subject}/{study}/{film}"
+    return match.groups()
 
 
 def _labels(stays: pd.DataFrame, name: str) -> NDArray[np.float32]:
@@ -99,11 +100,13 @@ def _labels(stays: pd.DataFrame, name: str) -> NDArray[np.float32]:
     return labels
 
 
-def _patients(stays: pd.DataFrame, name: str, table: Path | None) -> NDArray[np.str_]:
-    if "subject_id" in stays:
-        return stays["subject_id"].to_numpy(dtype=np.str_)
-    if table is None or "hadm_id" not in stays:
-        return own_patients(len(stays), "MedMod without subject_id")
+def _patients(
+    stays: pd.DataFrame, name: str, table: Path | None, of_paths: list[str]
+) -> NDArray[np.str_]:
+    if table is None:
+        own = stays["subject_id"].tolist() if "subject_id" in stays else of_paths
+        return np.array(own, dtype=np.str_)
+    check_columns(stays, ["hadm_id"], name)
     known = read_table(table)
     check_columns(known, ["hadm_id", "subject_id"], table.name)
     subjects = known.drop_duplicates("hadm_id").set_index("hadm_id")["subject_id"]
