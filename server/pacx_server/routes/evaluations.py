@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from pacx.errors import MalformedRequest, NotReady, UnknownEvaluation
 from pacx_server.callers import EvaluateCaller, EvaluationsCaller, TheService
 from pacx_server.evaluations.evaluations import require_extra
+from pacx_server.evaluations.folder import JobFolder
 from pacx_server.evaluations.job import ENDED, Job, Label, Options, Protocol
 from pacx_server.evaluations.receiving import ARCHIVE_TYPES, check_archive, receive_text
 from pacx_server.evaluations.schemas import Evaluation, ReportLink, ServerPath
@@ -31,6 +32,8 @@ JSON_TYPE = "application/json"
 EVENTS_TYPE = "text/event-stream"
 HTML_TYPE = "text/html"
 ZIP_TYPE = "application/zip"
+CSV_TYPE = "text/csv"
+SVG_TYPE = "image/svg+xml"
 POLL_S = 0.5
 SILENCE_S = 15.0
 LONGEST_PATH_BYTES = 16_384
@@ -40,7 +43,7 @@ _REPORT_POLICY = (
 )
 """A report brings its own styles, and runs nothing."""
 READER = Principal(name="ticket", scopes=frozenset({"admin"}))
-_FILE_TYPES = {".html": HTML_TYPE, ".csv": "text/csv", ".svg": "image/svg+xml"}
+_FILE_TYPES = {".html": HTML_TYPE, ".csv": CSV_TYPE, ".svg": SVG_TYPE}
 
 Name = Annotated[
     str, Path(pattern=r"^[0-9a-f]{32}$", description="Name of an evaluation, its `id`.")
@@ -250,6 +253,25 @@ async def report(
 
 
 @router.get(
+    "/evaluations/{name}/{folder}/{file}",
+    response_class=Response,
+    responses={
+        200: {"content": {kind: _TEXT for kind in (CSV_TYPE, SVG_TYPE)}},
+        **problems(401, 403, 404, 409, 422, 507),
+    },
+)
+async def report_file(
+    name: Name,
+    folder: Literal["tables", "figures"],
+    file: Annotated[str, Path(max_length=100, pattern=r"^[A-Za-z0-9_\-]+\.(csv|svg)$")],
+    service: TheService,
+    caller: EvaluationsCaller,
+) -> Response:
+    """What the numbers and figures of `/evaluations/{name}/report` link to."""
+    return _file(await service.evaluations.report(name, caller), f"{folder}/{file}")
+
+
+@router.get(
     "/evaluations/{name}/metrics",
     response_class=Response,
     responses={
@@ -296,7 +318,10 @@ async def open_report(
 ) -> Response:
     """A file of a report, for whoever has the address."""
     name = service.tickets.check(ticket)
-    folder = await service.evaluations.report(name, READER)
+    return _file(await service.evaluations.report(name, READER), file)
+
+
+def _file(folder: JobFolder, file: str) -> Response:
     path = folder.report / file
     if not path.is_file():
         raise UnknownEvaluation("The report has no such file.")

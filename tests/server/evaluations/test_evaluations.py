@@ -76,6 +76,11 @@ def test_the_report_is_a_page_of_its_own(done: Evaluation, evaluating: LiveServe
     key = {"x-api-key": key_of("anna")}
     with httpx.Client(base_url=evaluating.url, timeout=60) as client:
         page = client.get(f"/evaluations/{done.id}/report", headers=key)
+        own = page.url.join("tables/linear.csv")
+        assert client.get(own, headers=key).text.startswith("subject,")
+        assert client.get(own).status_code == 401
+        for file in ("tables/none.csv", "figures/..csv", "jobs/log"):
+            assert client.get(page.url.join(file), headers=key).status_code in (404, 422)
         assert page.headers["content-type"].startswith("text/html")
         assert page.headers["content-security-policy"].startswith("sandbox ")
         assert "script-src" not in page.headers["content-security-policy"]
