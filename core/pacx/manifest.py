@@ -267,7 +267,7 @@ class Manifest(_Frozen):
         logits = [t for g in self.graphs.values() for t in g.outputs if t.name == "logits"]
         if any(tensor.shape[-1] != len(labels) for tensor in logits):
             raise ValueError("the number of findings differs from the width of logits")
-        if bool(labels) != bool(logits):
+        if self.graphs and bool(labels) != bool(logits):
             raise ValueError("there are findings without logits, or logits without findings")
         simulated = any(column.simulated for head in self.heads for column in head.columns)
         if simulated and not self.simulated_physiology:

@@ -85,7 +85,7 @@ def test_nothing_is_reported_of_a_finding_that_few_patients_have(
         [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
     )
     (row,) = linear.run(study).section.measurements
-    assert row.reason == "positive films of 2 patients, fewer than 5"
+    assert row.reason == "positive films of 2 patients, fewer than 3"
 
 
 def test_the_same_picture_on_both_sides_is_refused(own_films: Callable[[], DrawnFilms]) -> None:

@@ -241,5 +241,7 @@ def test_nothing_is_reported_below_ten_positives() -> None:
     assert discrimination.too_few(films < 9, everybody) == "9 positive films, fewer than 10"
     assert discrimination.too_few(films < 95, everybody) == "5 negative films, fewer than 10"
     assert discrimination.too_few(films < 10, everybody) is None
-    fours = (films // 4).astype(np.str_)
-    assert discrimination.too_few(films < 16, fours) == "positive films of 4 patients, fewer than 5"
+    eights = (films // 8).astype(np.str_)
+    assert (
+        discrimination.too_few(films < 16, eights) == "positive films of 2 patients, fewer than 3"
+    )

@@ -20,7 +20,7 @@ Rate: TypeAlias = Literal["sensitivity", "specificity", "f1", "precision"]
 
 MINIMUM_POSITIVES = 10
 """Below this number of positive (or negative) films no metric is reported."""
-MINIMUM_PATIENTS = 5
+MINIMUM_PATIENTS = 3
 """The same of patients who have such films: resampling fewer says nothing of others."""
 
 
