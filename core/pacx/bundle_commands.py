@@ -138,8 +138,10 @@ def _engines(
 ) -> Iterator[Engine]:
     """Every combination that is asked for; one that is not here is an error only if named."""
     for engine in [name] if name else ENGINES:
+        # What a remote server computes in only the caller knows; it counts as float32 else.
+        wanted = precision or ("f32" if engine == "triton" else None)
         for candidate in PRECISIONS:
-            if precision not in (None, candidate):
+            if wanted not in (None, candidate):
                 continue
             try:
                 yield open_engine(opened, engine, device=device, precision=candidate)

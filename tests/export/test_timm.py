@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -41,7 +42,10 @@ def test_shipped_weights_in_the_architecture_that_config_names(timm: ModuleType)
     bundle = open_bundle(resolve())
     config = json.loads(bundle.path("config.json").read_text())
     model = timm.create_model(
-        config["architecture"], num_classes=config["num_classes"], global_pool="token"
+        config["architecture"],
+        num_classes=config["num_classes"],
+        global_pool="token",
+        norm_layer=partial(torch.nn.LayerNorm, eps=config["layer_norm_eps"]),
     )
     pixels = phantom_pixels(bundle)
     assert_same(timm_embedding(model, bundle, pixels), bundle, pixels)

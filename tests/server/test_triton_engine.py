@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pacx.bundle import Bundle
+from pacx.bundle_commands import app
 from pacx.engines import open_engine, open_ungated
 from pacx.errors import EngineError, EngineUnavailable
 from pacx.preprocessing import normalise
@@ -30,6 +33,15 @@ def test_remote_predict_passes_the_replay_and_agrees(address: str, tiny_bundle: 
     assert remote.keys() == near.keys()
     for name, wanted in near.items():
         np.testing.assert_allclose(remote[name], wanted, atol=1e-5)
+
+
+def test_verify_holds_a_remote_server_to_float32_where_nobody_says_otherwise(
+    address: str, tiny_bundle: Bundle
+) -> None:
+    arguments = ("verify", str(tiny_bundle.directory), "--engine", "triton", "--device", address)
+    output = CliRunner().invoke(app, arguments).output
+    assert "predict on triton f32: passed" in output
+    assert not re.search(r"triton (bf16|f16|int8)", output)
 
 
 def test_threads_have_connections_of_their_own(address: str, tiny_bundle: Bundle) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pacx.bundle import HEADS, WEIGHTS, Bundle, open_bundle, resolve
 from pacx.cli import app
+from pacx.errors import CheckpointError
 from pacx_export.weights import load_classifier, write_weights
 from pacx_training.anatomy_files import load_anatomy
 from pacx_training.novelty import load_novelty
@@ -49,7 +50,7 @@ def test_the_shipped_model_keeps_anatomy_and_novelty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("checkpoint", ["weights.safetensors", "no-such-bundle"])
-def test_a_checkpoint_needs_words(checkpoint: str, tmp_path: Path) -> None:
+def test_what_is_not_there_is_not_imported(checkpoint: str, tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["import", checkpoint, "-o", str(tmp_path / "run")])
-    assert answer.exit_code == 2
+    assert isinstance(answer.exception, CheckpointError)
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 
@@ -14,7 +15,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         content: All of its bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Processes of several machines may share the disk, and their numbers.
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     with draft.open("wb") as stream:
         stream.write(content)
         stream.flush()

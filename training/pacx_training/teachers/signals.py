@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def _filtered(read: Sequence[Reader], path: Path) -> NDArray[np.float16]:
 
 def _write(read: Sequence[Reader], path: Path, shape: tuple[int, ...]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     records = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
     with ThreadPoolExecutor(THREADS) as pool:
         for row, record in enumerate(pool.map(lambda one: filter_ecg(np.asarray(one())), read)):
