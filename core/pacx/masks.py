@@ -125,9 +125,9 @@ def _joined(runs: int, lower: Indices, upper: Indices) -> Indices:
     parents = list(range(runs))
     for first, second in zip(lower.tolist(), upper.tolist(), strict=True):
         while parents[first] != first:
-            first = parents[first]
+            parents[first] = first = parents[parents[first]]
         while parents[second] != second:
-            second = parents[second]
+            parents[second] = second = parents[parents[second]]
         parents[max(first, second)] = min(first, second)
     labels = np.array(parents, dtype=np.intp)
     while (labels[labels] != labels).any():
