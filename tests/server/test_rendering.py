@@ -256,6 +256,16 @@ def test_a_png_holds_the_pixels_it_was_given(
     assert np.array_equal(open_picture(encode_png(pixels)), pixels)
 
 
+@pytest.mark.parametrize("rows", [1023, 1024, 2500])
+def test_a_large_film_is_compressed_in_pieces_and_always_to_the_same_file(rows: int) -> None:
+    """2,048 bytes a line (one more for the filter): less than a piece, just one, several."""
+    pixels = np.random.default_rng(rows).integers(0, 256, (rows, 2047), dtype=np.uint8)
+    pixels[rows // 3 : rows // 2] = 7
+    files = {encode_png(pixels) for _ in range(3)}
+    assert len(files) == 1
+    assert np.array_equal(open_picture(files.pop()), pixels)
+
+
 @given(rows=st.integers(32, 500), columns=st.integers(32, 500), grid_side=st.integers(1, 37))
 @settings(deadline=None, max_examples=40)
 def test_upsampling_is_pillows_bilinear_interpolation(
