@@ -12,6 +12,7 @@ from benchmarks.shipped.comparison import Line
 from benchmarks.shipped.films import write_films
 from benchmarks.shipped.interpolation import write_interpolated
 from benchmarks.shipped.marker_table import write_marker_table
+from benchmarks.shipped.stage1 import write_curves
 from benchmarks.shipped.study import Study, write_study
 
 app = typer.Typer(no_args_is_help=True, help="The model that ships: its films and its measures.")
@@ -60,6 +61,17 @@ def choose(
 ) -> None:
     """Copy the encoder that ships: most physiology, no finding lost, or what was before."""
     typer.echo(f"{choose_encoder(before, candidate, output).name} ships.")
+
+
+@app.command()
+def curves(
+    before: Annotated[Path, typer.Option(help="Run that stage 1 began with.")],
+    run: Annotated[list[Path], typer.Option(help="Run of stage 1, with snapshots; repeatable.")],
+    data: Annotated[Path, typer.Option(help="NIH's folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+) -> None:
+    """Probe the snapshots of stage 1: what masked autoencoding does to the findings."""
+    typer.echo(write_curves(before, run, data, output).round(3).to_string(index=False))
 
 
 @app.command()

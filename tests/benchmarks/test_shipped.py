@@ -21,8 +21,10 @@ from pacx.cli import app as pacx
 from pacx.manifest import Interval
 from pacx_training.cohorts.catalogue import Terms, read_cohort
 from pacx_training.cohorts.manifest import Cohort, read_manifest
+from pacx_training.cohorts.nih import FINDINGS as NIH_FINDINGS
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
+from pacx_training.embeddings import embed_films
 from pacx_training.intervals import weighted_auroc
 from pacx_training.recipes import read_section
 from pacx_training.runs import RunDirectory
@@ -205,3 +207,48 @@ def test_what_chooses_never_sees_nih_val(nih: Cohort) -> None:
     assert {line.before.value for line in final if "AUROC" in line.measure} == {0.0}
     assert [line.films for line in final if "age" in line.measure] == [14]
     assert sum(line.films for line in final if line.measure.endswith(" films, AUROC")) == 14
+
+
+def _labelled_folder(folder: Path) -> Path:
+    """NIH's layout: twelve patients of ``train``, and one of ``val`` whose film is no film."""
+    folder.mkdir()
+    names = ["image", "patient_id", "age", "sex", "view", "split", *NIH_FINDINGS]
+    rows = [",".join(names)]
+    for number in range(13):
+        split, ill = ("train", "val")[number == 12], str(number % 2)
+        view, sex = ("PA", "AP")[number % 2], ("F", "M")[number % 2]
+        file = f"{number}.png"
+        rows.append(",".join([file, f"p{number}", "50", sex, view, split, *[ill] * 14]))
+        if split == "val":
+            (folder / file).write_bytes(b"not read")
+            continue
+        pixels = phantom_radiograph(number, (64, 64)).pixels
+        Image.fromarray((pixels * 255).astype(np.uint8)).save(folder / file)
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return folder
+
+
+def test_curves_probe_every_snapshot_and_never_read_val(tmp_path: Path) -> None:
+    folder = _labelled_folder(tmp_path / "nih")
+    films = tmp_path / "films.csv"
+    films.write_text("path\n" + "".join(f"{folder / f'{n}.png'}\n" for n in range(12)), "utf-8")
+    train = ["train", "mae", "--recipe", "smoke", "--data", films]
+    options = ["--set", "loop.checkpoint_minutes=0", "--set", "loop.keep_checkpoints=9"]
+    for name, start in (("before", []), ("long", ["--initialisation", tmp_path / "before"])):
+        words = [*train, *start, *options, "-o", tmp_path / name]
+        made = CliRunner().invoke(pacx, [*map(str, words)])
+        assert made.exit_code == 0, made.output
+    words = ["curves", "--before", tmp_path / "before", "--run", tmp_path / "long"]
+    made = CliRunner().invoke(
+        app, [*map(str, words), "--data", str(folder), "-o", str(tmp_path / "out")]
+    )
+    assert made.exit_code == 0, made.output
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    assert sorted(table["step"].unique()) == [0, 1, 2]
+    assert (table.groupby("step")["reading"].nunique() == 2).all()
+    assert (tmp_path / "out" / "curves.png").stat().st_size > 5000
+    paths = [folder / f"{number}.png" for number in range(12)]
+    for name, features in (("before", "initialisation"), ("long", "long-2")):
+        own = embed_films(RunDirectory(tmp_path / name).load_encoder(), paths)
+        found = np.load(tmp_path / "out" / "embeddings" / f"{features}.npy")
+        assert np.allclose(found[:, 0], own, atol=1e-5)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,15 @@ def save_snapshot(folder: Path, snapshot: Snapshot, *, keep: int) -> None:
 
 def load_snapshot(folder: Path) -> Snapshot | None:
     """The newest snapshot that is undamaged; None where there is none."""
+    return next(load_snapshots(folder), None)
+
+
+def load_snapshots(folder: Path) -> Iterator[Snapshot]:
+    """Every undamaged snapshot that is kept, the newest first."""
     for step, path in _newest_first(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() in path.name:
-            return _parse(step, safetensors.torch.load(content))
-    return None
+            yield _parse(step, safetensors.torch.load(content))
 
 
 def _newest_first(folder: Path) -> list[tuple[int, Path]]:
