@@ -1,7 +1,7 @@
 """How fast each kind of training goes, beside the straightforward loop, and what loading costs.
 
 The straightforward loop computes in float32 and makes each batch when it needs it, stage 1 from
-files that it decodes anew. The loop is the product's own. With one batch that is handed out again
+files that it decodes anew. The loop is the product's own, in bf16 where the processor has it. With one batch that is handed out again
 and again it shows what the step alone costs. All are run in turn, so that a busy machine slows
 all; a rate is that of the median step, and the best of several rounds counts. On a machine that
 is busy with other things ``--clock cpu`` counts the processor's time of this process instead.
@@ -70,7 +70,7 @@ class Contest:
     source: Source
     plain_source: Source
     batch_size: int
-    precision: str = "bf16"
+    precision: str = "auto"
 
 
 class SameBatch:
