@@ -122,7 +122,7 @@ def test_records_are_filtered_once_and_gaps_left_out(cohort: Path, tmp_path: Pat
     np.testing.assert_array_equal(signals.patients, split.patients[there])
     expected = filter_ecg(np.asarray(split.ecg(there[2])))
     np.testing.assert_allclose(signals.records[2], expected, atol=0.02)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.npy")
     before = path.stat().st_mtime_ns
     filtered_signals(split, tmp_path)
     assert path.stat().st_mtime_ns == before
