@@ -124,8 +124,18 @@ def distill(
     encoder: Annotated[Path, typer.Option(help="The run folder of stage 1.")],
     data: Cohort,
     output: Output,
-    ecg: Annotated[Path | None, typer.Option(help="The run of the ECG's teacher.")] = None,
-    labs: Annotated[Path | None, typer.Option(help="The run of the laboratory teacher.")] = None,
+    ecg: Annotated[
+        Path | None,
+        typer.Option(help="The run of the ECG's teacher; left out, one is made in RUN/ecg."),
+    ] = None,
+    labs: Annotated[
+        Path | None,
+        typer.Option(help="The run of the laboratory teacher; left out, one is made in RUN/labs."),
+    ] = None,
+    ecgfounder: Annotated[
+        Path | None,
+        typer.Option(help="ECGFounder's checkpoint, to be the ECG's teacher."),
+    ] = None,
     recipe: Recipe = "small",
     patients: Patients = None,
     overrides: Overrides = None,
@@ -133,9 +143,18 @@ def distill(
     """Stage 2: teach the encoder what ECG and laboratory know; called again, it goes on."""
     from pacx_training.distillation import distill as run_stage_2
 
-    options = tuple(overrides or ())
+    if ecg is not None and ecgfounder is not None:
+        raise typer.BadParameter("Name either --ecg or --ecgfounder.")
     run_stage_2(
-        recipe, encoder, data, output, ecg=ecg, labs=labs, patients=patients, overrides=options
+        recipe,
+        encoder,
+        data,
+        output,
+        ecg=ecg,
+        labs=labs,
+        ecgfounder=ecgfounder,
+        patients=patients,
+        overrides=tuple(overrides or ()),
     )
 
 
