@@ -131,10 +131,10 @@ class Films(NamedTuple):
     paths: tuple[Path, ...]
     weights: NDArray[np.float64]
 
-    @property
-    def digest(self) -> str:
-        """Changes with the files' names, their order or their weights."""
-        return digest([*(path.name.encode() for path in self.paths), self.weights.tobytes()])
+    def digest(self, cache: FilmCache) -> str:
+        """Changes with what the files hold, their order or their weights."""
+        contents = (content.encode() for content in cache.digests(self.paths))
+        return digest([*contents, self.weights.tobytes()])
 
 
 def pretrain(
@@ -177,7 +177,7 @@ def pretrain(
         raise CohortError("The cohorts hold no films of the split train.")
     folder = cache or output.parent / "film-cache"
     store = FilmCache(folder, PreprocessingSpec(size=recipe.film_size))
-    inputs = {"cohort": training.digest}
+    inputs = {"cohort": training.digest(store)}
     if start is not None:
         inputs["initialisation"] = start.encoder_digest
     claim(run, "mae", recipe, inputs)
