@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -222,13 +222,21 @@ def import_checkpoint(
     label: Annotated[
         list[str] | None, typer.Option(help="An output of the head, in order; repeatable.")
     ] = None,
+    task: Annotated[
+        Literal["binary", "multilabel", "multiclass"] | None,
+        typer.Option(help="Of the head, where the checkpoint does not tell it."),
+    ] = None,
 ) -> None:
     """Turn a checkpoint of timm, MAE, DINOv2 or the authors, or a bundle, into a run folder."""
     from pacx.bundle import bundled, open_bundle, resolve
     from pacx_training.bundle_imports import import_bundle
     from pacx_training.imports import import_run
 
+    if layer_norm_eps is not None and not layer_norm_eps > 0:
+        raise typer.BadParameter("--layer-norm-eps is a number above 0.")
     if checkpoint.is_dir() or bundled(str(checkpoint)).is_dir():
+        if initialisation or layer_norm_eps or label or task:
+            raise typer.BadParameter("A bundle says all of itself: it takes no options but -o.")
         import_bundle(open_bundle(resolve(checkpoint)), output)
         return
     import_run(
@@ -238,6 +246,7 @@ def import_checkpoint(
         layer_norm_eps=layer_norm_eps,
         lora_alpha=lora_alpha,
         labels=tuple(label or ()),
+        task=task,
     )
 
 
