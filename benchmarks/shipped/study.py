@@ -120,7 +120,7 @@ def _focused(
         paths = [films.paths[row] for row in asked]
         lifts = [
             kept(
-                study.cache / f"focus-{encoded_digest(run, paths)}.npy",
+                study.cache / f"focus-{encoded_digest(run, paths, study.cache)}.npy",
                 partial(heart_focus, run, embeddings, films, markers, asked, hearts),
             )
             for run, embeddings in zip(study.runs, both, strict=True)
@@ -136,7 +136,7 @@ def _outlined(study: Study) -> Iterator[Line]:
     patients = np.array([film.patient for film in films])
     before, after = (
         kept(
-            study.cache / f"dice-{encoded_digest(run, [outlines])}.npy",
+            study.cache / f"dice-{encoded_digest(run, [outlines], study.cache)}.npy",
             partial(dice_of, run, films),
         )
         for run in study.runs

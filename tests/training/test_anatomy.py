@@ -135,3 +135,7 @@ def test_tokens_are_kept_between_calls_and_never_mixed_up(
     assert weights[0] == weights[1]
     with pytest.raises(CheckpointError, match="another encoder or recipe"):
         train("third", "seed=1")
+    with Image.open(data / "3.png") as film:
+        film.rotate(180).save(data / "3.png")
+    with pytest.raises(CheckpointError, match="other films"):
+        train("fourth")

@@ -184,7 +184,10 @@ def test_dinov2_under_its_own_names(timm: ModuleType, pixels: Tensor, tmp_path: 
         num_classes=0,
     ).eval()  # fmt: skip
     state = theirs.state_dict() | {"mask_token": torch.zeros(1, 64)}
-    read = import_encoder(_save(tmp_path / "dinov2.pth", state))
+    path = _save(tmp_path / "dinov2.pth", state)
+    read = import_encoder(path)
+    assert read.config.layer_norm_eps == 1e-6
+    assert import_encoder(path, layer_norm_eps=1e-5).config.layer_norm_eps == 1e-5
     films = torch.nn.functional.interpolate(pixels, size=224)
     with torch.inference_mode():
         answer, expected = read.eval()(films), theirs.forward_features(films)
@@ -222,6 +225,58 @@ def test_one_logit_tells_the_second_class(encoder: VisionTransformer, tmp_path: 
     head = import_head(_save(tmp_path / "tb.ckpt", _lightning(state, **told)))
     assert head is not None
     assert [finding.label for finding in head.spec.findings] == ["tuberculosis"]
+
+
+@pytest.mark.parametrize(("mode", "eps"), [("pacx", 1e-5), ("mae", 1e-6), ("imagenet", 1e-6)])
+def test_a_classifier_runs_with_the_epsilon_of_what_it_stands_on(
+    mode: str, eps: float, encoder: VisionTransformer, tmp_path: Path
+) -> None:
+    head = {"model.head.weight": torch.zeros(1, 64), "model.head.bias": torch.zeros(1)}
+    told = {"class_names": ["TB"], "task_type": "binary", "model_mode": mode}
+    path = _save(tmp_path / "tb.ckpt", _lightning(_classifier(encoder, head), **told))
+    import_run(path, tmp_path / "told", "theirs")
+    assert RunDirectory(tmp_path / "told").load_config().layer_norm_eps == eps
+    import_run(path, tmp_path / "named", "theirs", layer_norm_eps=1e-4)
+    assert RunDirectory(tmp_path / "named").load_config().layer_norm_eps == 1e-4
+
+
+def test_the_command_names_the_task(encoder: VisionTransformer, tmp_path: Path) -> None:
+    state = _classifier(
+        encoder, {"model.head.weight": torch.zeros(2, 64), "model.head.bias": torch.zeros(2)}
+    )
+    path = _save(tmp_path / "a.ckpt", _lightning(state, class_names=["a", "b"]))
+    arguments = ["import", str(path), "-o", str(tmp_path / "run"), "--task"]
+    answer = CliRunner().invoke(app, [*arguments, "multiclass"])
+    assert answer.exit_code == 0, answer.output
+    assert RunDirectory(tmp_path / "run").load_heads()[0].spec.task == "multiclass"
+    with pytest.raises(CheckpointError, match="one output, and this one has 2"):
+        import_head(path, task="binary")
+    assert CliRunner().invoke(app, [*arguments, "regression"]).exit_code == 2
+
+
+def test_one_output_is_binary_whatever_it_is_called(
+    encoder: VisionTransformer, tmp_path: Path
+) -> None:
+    head = {"model.head.weight": torch.zeros(1, 64), "model.head.bias": torch.zeros(1)}
+    told = {"class_names": ["TB"], "task_type": "multiclass"}
+    read = import_head(_save(tmp_path / "a.ckpt", _lightning(_classifier(encoder, head), **told)))
+    assert read is not None
+    assert read.spec.task == "multilabel"
+
+
+def test_labels_and_task_of_no_head_are_refused(encoder: VisionTransformer, tmp_path: Path) -> None:
+    path = _save(tmp_path / "plain.pth", encoder.state_dict())
+    with pytest.raises(CheckpointError, match="holds no head"):
+        import_run(path, tmp_path / "run", "theirs", task="binary")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_has_no_meaning_is_refused(encoder: VisionTransformer, tmp_path: Path) -> None:
+    path = _save(tmp_path / "plain.pth", encoder.state_dict())
+    for source, option in ((str(path), "0"), ("pacx-small", "1e-5")):
+        arguments = ["import", source, "-o", str(tmp_path / "run"), "--layer-norm-eps", option]
+        assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

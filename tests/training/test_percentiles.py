@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import percentileofscore
 
 from pacx.errors import CohortError
 from pacx_training.percentiles import Percentiles
@@ -26,6 +27,20 @@ def test_percentiles_keep_the_order_and_lie_in_the_unit_interval(
         seen = observed[:, column]
         order = np.argsort(values[seen, column])
         assert (np.diff(found[seen, column][order]) >= 0).all()
+
+
+@given(
+    train=arrays(np.float64, st.integers(1, 15), elements=st.integers(-4, 4)),
+    other=arrays(np.float64, 8, elements=st.integers(-6, 6)),
+)
+def test_a_percentile_is_the_share_of_train_below_and_half_of_that_which_ties(
+    train: np.ndarray[tuple[int], np.dtype[np.float64]],
+    other: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> None:
+    """Few levels, so that values tie, were never seen, and lie beyond the extremes."""
+    fitted = Percentiles.fit(train[:, None], np.ones((len(train), 1), dtype=bool))
+    found = fitted.transform(other[:, None], np.ones((len(other), 1), dtype=bool))[:, 0]
+    np.testing.assert_allclose(found, percentileofscore(train, other, kind="mean") / 100, atol=1e-6)
 
 
 def test_other_splits_do_not_move_the_percentiles() -> None:

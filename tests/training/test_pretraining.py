@@ -100,6 +100,16 @@ def test_a_run_goes_on_from_its_snapshot(
         _train(films, tmp_path / "b", "--set", "loop.epochs=3", "--set", "mask_ratio=0.5")
 
 
+def test_a_film_that_changed_is_another_cohort(films: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(films.parent, tmp_path / "films"))
+    brief = ("--set", "loop.epochs=1")
+    _train(copy / films.name, tmp_path / "run", *brief)
+    with Image.open(copy / "9.png") as film:
+        film.rotate(180).save(copy / "9.png")
+    with pytest.raises(RecipeError, match="another cohort"):
+        _train(copy / films.name, tmp_path / "run", *brief)
+
+
 def test_another_run_is_the_start(trained: RunDirectory, films: Path, tmp_path: Path) -> None:
     start = trained.load_encoder().state_dict()
     options = ("--set", "loop.epochs=1", "--set", "loop.learning_rate=1e-9")

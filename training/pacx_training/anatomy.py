@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pacx_training.cohorts import outlines
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.provenance import extended
 from pacx_training.recipes import RecipeSection, read_section, save_section
+from pacx_training.resuming import digest
 from pacx_training.runs import RunDirectory, default_device
 from pacx_training.segmentation import (
     AnatomyConfig,
@@ -102,7 +102,7 @@ def _tokens(
     recipe: AnatomyRecipe,
     path: Path | None,
 ) -> TokenCache:
-    key = _key(source, config, recipe)
+    key = _key(source, config, recipe, films)
     if path is not None and path.is_file():
         return TokenCache.load(path, key)
     phantoms = outlines.phantom_films(range(FIRST_PHANTOM, FIRST_PHANTOM + recipe.phantoms))
@@ -114,10 +114,16 @@ def _tokens(
     return tokens
 
 
-def _key(source: RunDirectory, config: AnatomyConfig, recipe: AnatomyRecipe) -> str:
-    """What the tokens depend on: the encoder's weights, the views and the masks' resolution."""
-    weights = hashlib.sha256((source.path / "model.safetensors").read_bytes()).hexdigest()
-    return f"{weights} {recipe.views} {recipe.phantoms} {recipe.seed} {config.side}"
+def _key(
+    source: RunDirectory,
+    config: AnatomyConfig,
+    recipe: AnatomyRecipe,
+    films: Sequence[OutlinedFilm],
+) -> str:
+    """What tokens depend on: the encoder's weights, films and outlines, views, resolution."""
+    shown = digest(array.tobytes() for film in films for array in (film.pixels, film.masks))
+    views = f"{recipe.views} {recipe.phantoms} {recipe.seed} {config.side}"
+    return f"{source.encoder_digest} {shown} {views}"
 
 
 def _fit(

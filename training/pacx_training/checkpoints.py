@@ -27,6 +27,8 @@ from pacx_training.positions import resize_positions, sincos_positions
 AUTHORS_STAGE_2_EPS = 1e-5
 """PyTorch's default, which the authors' stage 2 runs with; stage 1 and all others have 1e-6."""
 
+DEFAULT_EPS = 1e-6
+
 HEAD_WIDTH = 64
 """Width of an attention head in every ViT that timm names; state dicts do not record it."""
 
@@ -129,8 +131,8 @@ def import_encoder(
             Lightning checkpoint of the authors: stage 1 (``model.*``), stage 2
             (``cxr_encoder.*``, with PEFT's updates or merged) or classification
             (``model.backbone.*``). Decoders, heads and teachers are left out.
-        layer_norm_eps: None: 1e-5 for ``cxr_encoder.*``, 1e-6 for all else. The authors' merged
-            stage 2 under plain names cannot be told from stage 1: say 1e-5.
+        layer_norm_eps: Above 0. None: 1e-5 for ``cxr_encoder.*``, 1e-6 for all else. The authors'
+            merged stage 2 under plain names cannot be told from stage 1: say 1e-5.
         lora_alpha: LoRA's numerator, where there are updates.
 
     Raises:
@@ -142,14 +144,20 @@ def import_encoder(
         tensors = fuse_adapter(stage_2, alpha=lora_alpha)
     named = _encoder_names(tensors)
     if any(key.endswith("ls1.gamma") for key in named):
-        return import_dinov2(path)
-    eps = layer_norm_eps or (AUTHORS_STAGE_2_EPS if stage_2 else 1e-6)
+        return import_dinov2(path, layer_norm_eps=layer_norm_eps or DEFAULT_EPS)
+    eps = layer_norm_eps or (AUTHORS_STAGE_2_EPS if stage_2 else DEFAULT_EPS)
     encoder = VisionTransformer(_infer_config(named).model_copy(update={"layer_norm_eps": eps}))
     load_strictly(encoder, named)
     return encoder
 
 
-def import_dinov2(path: Path, *, patch_size: int = 16, image_size: int = 224) -> VisionTransformer:
+def import_dinov2(
+    path: Path,
+    *,
+    patch_size: int = 16,
+    image_size: int = 224,
+    layer_norm_eps: float = DEFAULT_EPS,
+) -> VisionTransformer:
     """A DINOv2 backbone as a plain ViT with learned positions.
 
     The patch kernel is resized by the pseudo-inverse (FlexiViT, arXiv 2212.08013, section 3.4),
@@ -159,6 +167,7 @@ def import_dinov2(path: Path, *, patch_size: int = 16, image_size: int = 224) ->
         path: DINOv2 without registers, Hugging Face's names or its own.
         patch_size: Wanted side of a patch, pixels.
         image_size: Wanted side of the input, pixels.
+        layer_norm_eps: Above 0; DINOv2 itself has 1e-6.
 
     Raises:
         CheckpointError: The file cannot be read or is no DINOv2 backbone.
@@ -167,7 +176,8 @@ def import_dinov2(path: Path, *, patch_size: int = 16, image_size: int = 224) ->
     kernel, positions = (_need(tensors, key) for key in ("patch_embed.proj.weight", "pos_embed"))
     tensors["patch_embed.proj.weight"] = resize_kernel(kernel, patch_size)
     tensors["pos_embed"] = resize_positions(positions, image_size // patch_size)
-    encoder = VisionTransformer(_infer_config(tensors))
+    config = _infer_config(tensors).model_copy(update={"layer_norm_eps": layer_norm_eps})
+    encoder = VisionTransformer(config)
     load_strictly(encoder, tensors)
     return encoder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -124,8 +124,18 @@ def distill(
     encoder: Annotated[Path, typer.Option(help="The run folder of stage 1.")],
     data: Cohort,
     output: Output,
-    ecg: Annotated[Path | None, typer.Option(help="The run of the ECG's teacher.")] = None,
-    labs: Annotated[Path | None, typer.Option(help="The run of the laboratory teacher.")] = None,
+    ecg: Annotated[
+        Path | None,
+        typer.Option(help="The run of the ECG's teacher; left out, one is made in RUN/ecg."),
+    ] = None,
+    labs: Annotated[
+        Path | None,
+        typer.Option(help="The run of the laboratory teacher; left out, one is made in RUN/labs."),
+    ] = None,
+    ecgfounder: Annotated[
+        Path | None,
+        typer.Option(help="ECGFounder's checkpoint, to be the ECG's teacher."),
+    ] = None,
     recipe: Recipe = "small",
     patients: Patients = None,
     overrides: Overrides = None,
@@ -133,9 +143,18 @@ def distill(
     """Stage 2: teach the encoder what ECG and laboratory know; called again, it goes on."""
     from pacx_training.distillation import distill as run_stage_2
 
-    options = tuple(overrides or ())
+    if ecg is not None and ecgfounder is not None:
+        raise typer.BadParameter("Name either --ecg or --ecgfounder.")
     run_stage_2(
-        recipe, encoder, data, output, ecg=ecg, labs=labs, patients=patients, overrides=options
+        recipe,
+        encoder,
+        data,
+        output,
+        ecg=ecg,
+        labs=labs,
+        ecgfounder=ecgfounder,
+        patients=patients,
+        overrides=tuple(overrides or ()),
     )
 
 
@@ -203,13 +222,21 @@ def import_checkpoint(
     label: Annotated[
         list[str] | None, typer.Option(help="An output of the head, in order; repeatable.")
     ] = None,
+    task: Annotated[
+        Literal["binary", "multilabel", "multiclass"] | None,
+        typer.Option(help="Of the head, where the checkpoint does not tell it."),
+    ] = None,
 ) -> None:
     """Turn a checkpoint of timm, MAE, DINOv2 or the authors, or a bundle, into a run folder."""
     from pacx.bundle import bundled, open_bundle, resolve
     from pacx_training.bundle_imports import import_bundle
     from pacx_training.imports import import_run
 
+    if layer_norm_eps is not None and not layer_norm_eps > 0:
+        raise typer.BadParameter("--layer-norm-eps is a number above 0.")
     if checkpoint.is_dir() or bundled(str(checkpoint)).is_dir():
+        if initialisation or layer_norm_eps or label or task:
+            raise typer.BadParameter("A bundle says all of itself: it takes no options but -o.")
         import_bundle(open_bundle(resolve(checkpoint)), output)
         return
     import_run(
@@ -219,6 +246,7 @@ def import_checkpoint(
         layer_norm_eps=layer_norm_eps,
         lora_alpha=lora_alpha,
         labels=tuple(label or ()),
+        task=task,
     )
 
 

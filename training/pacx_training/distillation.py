@@ -7,7 +7,8 @@ The run that it writes is an encoder's run as any other, ready for heads and exp
     ├── adapter.safetensors      the low-rank updates alone, PEFT's names (where LoRA was used)
     ├── projections.safetensors  the heads: cxr_to_shared.*, to_shared.<modality>.*,
     │                            cxr_to.<modality>.*, and log_scale
-    └── retention.json           how far the features of stage 1 moved
+    ├── retention.json           how far the features of stage 1 moved
+    └── ecg/, labs/              runs of the teachers, where none were named
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from pacx_training.cohorts.symile_mimic import Split, SymileSplit
 from pacx_training.distortion import DistortionSettings, distorted
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.lora import fused, save_adapter
-from pacx_training.provenance import extended
+from pacx_training.processes import is_main
+from pacx_training.provenance import record
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim
 from pacx_training.retention import measure_retention
@@ -39,6 +41,7 @@ from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.student import MODALITIES, Modality, ObjectiveSettings, Student, TuningSettings
 from pacx_training.teachers.features import Features, ecg_features, labs_features
+from pacx_training.teachers.own import makers, teachers_of
 from pacx_training.teachers.storage import teacher_digest
 
 Teachers = Mapping[Modality, Features]
@@ -107,6 +110,7 @@ def distill(
     *,
     ecg: Path | None = None,
     labs: Path | None = None,
+    ecgfounder: Path | None = None,
     patients: Path | None = None,
     overrides: tuple[str, ...] = (),
 ) -> None:
@@ -118,43 +122,35 @@ def distill(
         data: Cohort in Symile-MIMIC's layout.
         output: Run folder to write.
         ecg: Run of the electrocardiogram's teacher; only its cache of features is written to.
-        labs: Run of the laboratory teacher.
+            None: it is made in the sub-folder ``ecg`` of the run.
+        labs: Run of the laboratory teacher, likewise.
+        ecgfounder: ECGFounder's checkpoint, which an own teacher is made from.
         patients: Table of admissions and patients.
         overrides: ``key=value`` on the recipe's section ``distill``.
 
     Raises:
-        RecipeError: The recipe is refused, or wants a teacher that was not given.
+        RecipeError: The recipe is refused, or the training was begun with another one.
         CheckpointError: A run is invalid.
         CohortError: The cohort is.
     """
     recipe = read_section(recipe_name, "distill", DistillationRecipe, overrides)
     start, run = RunDirectory(encoder), RunDirectory(output)
+    told, modalities = start.load_provenance(), recipe.modalities()
     cohort = read_paired(data, patients=patients)
-    folders = _teachers(recipe, {"ecg": ecg, "labs": labs})
-    inputs = {f"{name} teacher": teacher_digest(folder) for name, folder in folders.items()}
-    inputs |= {"encoder": start.encoder_digest, "cohort": cohort.digest}
+    inputs = {"encoder": start.encoder_digest, "cohort": cohort.digest}
+    made = makers(recipe_name, data, ecgfounder=ecgfounder, patients=patients)
+    folders = teachers_of(run, modalities, {"ecg": ecg, "labs": labs}, made)
+    inputs |= {f"{name} teacher": teacher_digest(folder) for name, folder in folders.items()}
     claim(run, "distill", recipe, inputs, start=start)
     stage = distillation_stage(recipe, start, cohort, folders)
     train(stage, recipe.loop, run)
-    run.save_environment()
     limits = (_LIMITATION,) if cohort.simulated else ()
     step = f"pacx train distill --recipe {recipe_name}"
     sources = cohort.sources("stage 2: the encoder's physiology")
-    run.save_provenance(extended(start.load_provenance(), step, sources, limits))
-    report = measure_retention(start, run, cohort.splits)
-    write_atomically(output / "retention.json", report.model_dump_json(indent=2).encode() + b"\n")
-
-
-def _teachers(
-    recipe: DistillationRecipe, folders: Mapping[Modality, Path | None]
-) -> dict[Modality, Path]:
-    found: dict[Modality, Path] = {}
-    for name in recipe.modalities():
-        folder = folders[name]
-        if folder is None:
-            raise RecipeError(f"The recipe learns from {name}: name the run of its teacher.")
-        found[name] = folder
-    return found
+    record(run, told, step, sources, limits)
+    if is_main():
+        report = measure_retention(start, run, cohort.splits).model_dump_json(indent=2)
+        write_atomically(output / "retention.json", report.encode() + b"\n")
 
 
 def distillation_stage(

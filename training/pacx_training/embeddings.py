@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx_training.atomic import save_array
+from pacx_training.cohorts.file_digests import FileDigests
 from pacx_training.cohorts.images import prepared
 from pacx_training.encoder import VisionTransformer
+from pacx_training.progress import tracked
+from pacx_training.resuming import digest
 from pacx_training.runs import RunDirectory, default_device
 
 BATCH = 32
@@ -26,28 +29,35 @@ def embeddings_of(
 
     Args:
         run: Of the encoder.
-        paths: Files of radiographs, which do not change while their embeddings are cached.
-        cache: Folder where embeddings are kept under a hash of encoder and paths.
+        paths: Files of radiographs.
+        cache: Folder where embeddings are kept by the weights of the encoder and by what the
+            files hold, wherever they lie.
 
     Returns:
         float32 ``[N, D]``.
+
+    Raises:
+        CohortError: A film cannot be read; names its file.
     """
-    path = None if cache is None else cache / f"{encoded_digest(run, paths)}.npy"
-    if path is not None and path.is_file():
-        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return found
-    made = embed_films(run.load_encoder().to(default_device()), paths)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, made)
-    return made
+    if cache is None:
+        return embed_films(run.load_encoder().to(default_device()), paths)
+    path = cache / f"{encoded_digest(run, paths, cache)}.npy"
+    if not path.is_file():
+        save_array(path, embed_films(run.load_encoder().to(default_device()), paths))
+    found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    return found
 
 
-def encoded_digest(run: RunDirectory, paths: Iterable[Path]) -> str:
-    """Short hash of an encoder's weights and of the paths of what it is asked about."""
-    digest = hashlib.sha256((run.path / "model.safetensors").read_bytes())
-    digest.update("\n".join(map(str, paths)).encode())
-    return digest.hexdigest()[:16]
+def encoded_digest(run: RunDirectory, paths: Sequence[Path], cache: Path) -> str:
+    """Short hash of an encoder's weights and of the content of files that it is asked about.
+
+    Args:
+        run: Of the encoder.
+        paths: Of any files.
+        cache: Folder that remembers which files were hashed before.
+    """
+    contents = FileDigests(cache / "films.digests").of(paths)
+    return digest(text.encode() for text in (run.encoder_digest, *contents))
 
 
 def embed_films(encoder: VisionTransformer, paths: Sequence[Path]) -> NDArray[np.float32]:
@@ -59,9 +69,12 @@ def embed_films(encoder: VisionTransformer, paths: Sequence[Path]) -> NDArray[np
 
     Returns:
         float32 ``[N, D]``.
+
+    Raises:
+        CohortError: A film cannot be read; names its file.
     """
     spec = PreprocessingSpec(size=encoder.config.image_size)
-    pictures = prepared(paths, spec)
+    pictures = tracked(prepared(paths, spec), "embedding films", len(paths))
     batches = [_embed(encoder, normalise(batch, spec)) for batch in _batches(pictures)]
     return np.concatenate(batches)
 

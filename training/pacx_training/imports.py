@@ -10,16 +10,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
 from pacx.errors import CheckpointError
 from pacx.manifest import FindingSpec, HeadSpec, Provenance
-from pacx_training.checkpoints import import_encoder, read_hyper_parameters, read_tensors
+from pacx_training.checkpoints import (
+    AUTHORS_STAGE_2_EPS,
+    import_encoder,
+    read_hyper_parameters,
+    read_tensors,
+)
 from pacx_training.runs import RunDirectory, TrainedHead
 
 _HEAD = re.compile(r"^model\.head\.(?:\d+\.)?(weight|bias)$")
-_TASKS = {"multiclass": "multiclass", "multilabel": "multilabel", "binary": "multilabel"}
+_TASKS: dict[str, Literal["multilabel", "multiclass"]] = {
+    "multiclass": "multiclass",
+    "multilabel": "multilabel",
+    "binary": "multilabel",
+}
+
+HeadTask = Literal["binary", "multilabel", "multiclass"]
 
 
 def import_run(
@@ -30,6 +42,7 @@ def import_run(
     layer_norm_eps: float | None = None,
     lora_alpha: float = 16.0,
     labels: Sequence[str] = (),
+    task: HeadTask | None = None,
 ) -> None:
     """Write a run with the encoder of a checkpoint, and its linear head where it has one.
 
@@ -37,15 +50,20 @@ def import_run(
         checkpoint: Any layout that ``import_encoder`` reads.
         output: Run folder to write.
         initialisation: What the weights are and where they come from.
-        layer_norm_eps: None: 1e-5 for the authors' stage 2, 1e-6 for all else.
+        layer_norm_eps: None: 1e-5 for the authors' stage 2 and for classifiers on it, 1e-6 for
+            all else.
         lora_alpha: Of the authors' stage 2.
         labels: Of the head's outputs, where the checkpoint does not name them.
+        task: Of the head, where the checkpoint does not tell it.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or does not fit.
     """
-    encoder = import_encoder(checkpoint, layer_norm_eps=layer_norm_eps, lora_alpha=lora_alpha)
-    head = import_head(checkpoint, labels)
+    eps = layer_norm_eps or _eps_of_classifier(checkpoint)
+    encoder = import_encoder(checkpoint, layer_norm_eps=eps, lora_alpha=lora_alpha)
+    head = import_head(checkpoint, labels, task)
+    if head is None and (labels or task):
+        raise CheckpointError("The checkpoint holds no head, so that it has no labels and no task.")
     run = RunDirectory(output)
     run.save_encoder(encoder)
     if head is not None:
@@ -55,7 +73,15 @@ def import_run(
     run.save_environment()
 
 
-def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> TrainedHead | None:
+def _eps_of_classifier(checkpoint: Path) -> float | None:
+    """The authors' classifiers on stage 2 (``model_mode`` pacx) run with its eps; None: others."""
+    mode = read_hyper_parameters(checkpoint).get("model_mode")
+    return AUTHORS_STAGE_2_EPS if mode == "pacx" else None
+
+
+def import_head(
+    checkpoint: Path, labels: Sequence[str] = (), task: HeadTask | None = None
+) -> TrainedHead | None:
     """The linear head of one of the authors' classification checkpoints; None in all others.
 
     Its probabilities are taken as they are: not calibrated, positive from one half on.
@@ -63,6 +89,7 @@ def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> TrainedHead | N
     Args:
         checkpoint: A torch or safetensors file.
         labels: Of its outputs; the checkpoint's ``class_names`` where empty.
+        task: What its outputs are; the checkpoint's ``task_type`` where None.
 
     Raises:
         CheckpointError: The head is not linear, or its classes or its task are not known.
@@ -77,11 +104,12 @@ def import_head(checkpoint: Path, labels: Sequence[str] = ()) -> TrainedHead | N
     weight, bias = _linear(found)
     told = read_hyper_parameters(checkpoint)
     names = _labels(labels or told.get("class_names"), len(weight))
-    task = _TASKS.get(str(told.get("task_type")))
-    if task is None:
-        raise CheckpointError("The head's task_type is not binary, multilabel or multiclass.")
     return TrainedHead(
-        spec=HeadSpec(name="findings", task=task, findings=tuple(map(_finding, names))),
+        spec=HeadSpec(
+            name="findings",
+            task=_task(task, told, len(weight)),
+            findings=tuple(map(_finding, names)),
+        ),
         weight=weight.float().numpy(),
         bias=bias.float().numpy(),
     )
@@ -102,6 +130,21 @@ def _labels(names: object, outputs: int) -> list[str]:
     if len(names) != outputs:
         raise CheckpointError(f"The head has {outputs} outputs but {len(names)} classes.")
     return [str(name) for name in names]
+
+
+def _task(
+    named: HeadTask | None, told: Mapping[str, object], outputs: int
+) -> Literal["multilabel", "multiclass"]:
+    task = named or str(told.get("task_type"))
+    if task not in _TASKS:
+        raise CheckpointError(
+            "The checkpoint's task_type is not binary, multilabel or multiclass; name the task."
+        )
+    if task == "binary" and outputs > 1:
+        raise CheckpointError(f"A binary head has one output, and this one has {outputs}.")
+    if outputs == 1:
+        return "multilabel"  # one output is binary, whatever it is called
+    return _TASKS[task]
 
 
 def _finding(label: str) -> FindingSpec:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from pacx.errors import CohortError
-from pacx_training.atomic import write_atomically
+from pacx_training.atomic import save_array, write_atomically
 from pacx_training.cohorts.manifest import check_columns, numbers, read_table
 from pacx_training.cohorts.symile_mimic import Split
 from pacx_training.percentiles import Percentiles
@@ -107,9 +106,11 @@ def write_percentiles(table: Path, folder: Path) -> tuple[str, ...]:
     # Everything is checked before anything is written.
     rows = {split: _rows(laboratory, folder / split, split, table.name) for split in SPLITS}
     for split, chosen in rows.items():
-        _write(folder / split / f"labs_percentiles_{split}.npy", filled[chosen])
-        _write(folder / split / f"labs_missingness_{split}.npy", observed[chosen].astype(np.int64))
-        _write(folder / split / f"hadm_id_{split}.npy", laboratory.admissions[chosen])
+        save_array(folder / split / f"labs_percentiles_{split}.npy", filled[chosen])
+        save_array(
+            folder / split / f"labs_missingness_{split}.npy", observed[chosen].astype(np.int64)
+        )
+        save_array(folder / split / f"hadm_id_{split}.npy", laboratory.admissions[chosen])
     levels = dict(zip(laboratory.analytes, fitted.levels, strict=True))
     write_atomically(folder / "percentiles.safetensors", save(levels))
     return laboratory.analytes
@@ -127,9 +128,3 @@ def _rows(laboratory: LaboratoryTable, folder: Path, split: Split, name: str) ->
     if lost.size:
         raise CohortError(f"{path.name}, row {lost[0]}: {name} has no such admission in {split}.")
     return wanted.to_numpy(dtype=np.int64)
-
-
-def _write(path: Path, array: NDArray[np.generic]) -> None:
-    stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
-    write_atomically(path, stream.getvalue())

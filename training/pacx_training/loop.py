@@ -35,8 +35,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from pacx.errors import RecipeError, TrainingError
@@ -44,6 +42,7 @@ from pacx_training.curves import CurveWriter
 from pacx_training.gradient_cache import Comparing, judge_together
 from pacx_training.optimisers import adamw
 from pacx_training.precision import arithmetic
+from pacx_training.progress import progress
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows, Sampler
 from pacx_training.schedule import CosineSchedule
@@ -117,12 +116,12 @@ class _Trainer:
         with ExitStack() as stack:
             main = self.accelerator.is_main_process
             curves = stack.enter_context(self._curves()) if main else None
-            progress = stack.enter_context(_progress(disable=not main))
-            bar = progress.add_task("training", total=self.steps, completed=self.step)
+            bars = stack.enter_context(progress(disable=not main))
+            bar = bars.add_task("training", total=self.steps, completed=self.step)
             for batches in self._prefetched():
                 values = self._learn(batches)
                 self.step += 1
-                progress.update(bar, completed=self.step, description=f"loss {values['loss']:.4f}")
+                bars.update(bar, completed=self.step, description=f"loss {values['loss']:.4f}")
                 self._report(values, curves)
             self._save()
         self.accelerator.wait_for_everyone()
@@ -287,9 +286,3 @@ def _detached(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _own_rows(total: int, processes: int, rank: int) -> Rows:
     each = total // processes
     return Rows(start=rank * each, stop=(rank + 1) * each, total=total)
-
-
-def _progress(*, disable: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, TimeRemainingColumn(), console=console, disable=disable)

@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pacx.errors import CohortError, RecipeError
-from pacx.manifest import Provenance
 from pacx.preprocessing import PreprocessingSpec
 from pacx_training.augmentation import draw_boxes, resized_crop, whole_boxes
 from pacx_training.cohorts.cache import CachedFilms, FilmCache
@@ -22,7 +21,7 @@ from pacx_training.cohorts.manifest import Cohort
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, patch_scale, patchify, unpatchify
-from pacx_training.provenance import extended
+from pacx_training.provenance import UNTRAINED, record
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim, digest
 from pacx_training.runs import RunDirectory
@@ -32,7 +31,6 @@ SHOWN = 4
 """Films whose reconstruction is shown in the logs."""
 
 _USE = "stage 1: the encoder"
-_UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
 
 
 class MaeRecipe(RecipeSection):
@@ -133,10 +131,10 @@ class Films(NamedTuple):
     paths: tuple[Path, ...]
     weights: NDArray[np.float64]
 
-    @property
-    def digest(self) -> str:
-        """Changes with the files' names, their order or their weights."""
-        return digest([*(path.name.encode() for path in self.paths), self.weights.tobytes()])
+    def digest(self, cache: FilmCache) -> str:
+        """Changes with what the files hold, their order or their weights."""
+        contents = (content.encode() for content in cache.digests(self.paths))
+        return digest([*contents, self.weights.tobytes()])
 
 
 def pretrain(
@@ -179,14 +177,13 @@ def pretrain(
         raise CohortError("The cohorts hold no films of the split train.")
     folder = cache or output.parent / "film-cache"
     store = FilmCache(folder, PreprocessingSpec(size=recipe.film_size))
-    inputs = {"cohort": training.digest}
+    inputs = {"cohort": training.digest(store)}
     if start is not None:
         inputs["initialisation"] = start.encoder_digest
     claim(run, "mae", recipe, inputs)
-    run.save_environment()
-    told = start.load_provenance() if start else _UNTRAINED
+    told = start.load_provenance() if start else UNTRAINED
     used = tuple(source_of(cohort.split("train"), terms, _USE) for cohort, terms in cohorts)
-    run.save_provenance(extended(told, f"pacx train mae --recipe {recipe_name}", used))
+    record(run, told, f"pacx train mae --recipe {recipe_name}", used)
     train(_stage(step, store, training, validation), recipe.loop, run)
 
 

@@ -7,6 +7,32 @@ import subprocess
 from pathlib import Path
 
 from pacx.manifest import Provenance, Source
+from pacx_training.processes import is_main
+from pacx_training.runs import RunDirectory
+
+UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
+"""The story of random weights."""
+
+
+def record(
+    run: RunDirectory,
+    before: Provenance,
+    step: str,
+    sources: tuple[Source, ...],
+    limitations: tuple[str, ...] = (),
+) -> None:
+    """Write the environment and the story of a run after one more step; one process does.
+
+    Args:
+        run: Where to.
+        before: The story so far.
+        step: The command.
+        sources: What it learnt from.
+        limitations: What to know of its result.
+    """
+    if is_main():
+        run.save_environment()
+        run.save_provenance(extended(before, step, sources, limitations))
 
 
 def extended(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pacx.errors import RecipeError
 from pacx_training.atomic import write_atomically
+from pacx_training.processes import is_main
 from pacx_training.recipes import RecipeSection, load_section, save_section
 from pacx_training.runs import RunDirectory
 
@@ -18,6 +19,8 @@ HARMLESS = frozenset(
     f"loop.{name}" for name in ("workers", "checkpoint_minutes", "keep_checkpoints", "log_steps")
 )
 """What may differ when a training goes on, because no weight depends on it."""
+
+_OTHER = "This folder holds snapshots of another training: name another folder."
 
 
 def digest(parts: Iterable[bytes]) -> str:
@@ -38,6 +41,8 @@ def claim(
 ) -> None:
     """Write the recipe of a training, and what it learns from, into its run before the first step.
 
+    Of several processes all refuse, and one writes.
+
     Args:
         run: The folder to train in.
         section: Of the recipe.
@@ -49,10 +54,31 @@ def claim(
         RecipeError: The folder holds snapshots of another training, or of one that was told
             something else or learnt from something else; what differs is named.
     """
-    if any(run.checkpoints.glob("step-*")):
+    if run.begun:
         _refuse_changes(run, section, recipe)
         _refuse_inputs(run, inputs)
-    elif start is not None and start.recipe.is_file():
+    if is_main():
+        _write(run, section, recipe, inputs, None if run.begun else start)
+
+
+def refuse_begun(run: RunDirectory) -> None:
+    """Refuse to write what was not trained here over what was.
+
+    Raises:
+        RecipeError: The folder holds snapshots.
+    """
+    if run.begun:
+        raise RecipeError(_OTHER)
+
+
+def _write(
+    run: RunDirectory,
+    section: str,
+    recipe: RecipeSection,
+    inputs: Mapping[str, str],
+    start: RunDirectory | None,
+) -> None:
+    if start is not None and start.recipe.is_file():
         write_atomically(run.recipe, start.recipe.read_bytes())
     save_section(run.recipe, section, recipe)
     write_atomically(run.inputs, json.dumps(dict(inputs), indent=2).encode() + b"\n")
@@ -74,7 +100,7 @@ def _refuse_inputs(run: RunDirectory, inputs: Mapping[str, str]) -> None:
 def _refuse_changes(run: RunDirectory, section: str, recipe: RecipeSection) -> None:
     saved = load_section(run.recipe, section)
     if saved is None:
-        raise RecipeError("This folder holds snapshots of another training: name another folder.")
+        raise RecipeError(_OTHER)
     try:
         # Fields that are younger than the run have their defaults.
         before = type(recipe).model_validate(saved).model_dump(mode="json")

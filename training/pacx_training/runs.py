@@ -125,14 +125,27 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def begun(self) -> bool:
+        """Whether a training left something here to go on from."""
+        return any(self.checkpoints.glob("step-*"))
+
+    @property
     def metrics(self) -> Path:
         """Where the training loop writes its curves as CSV."""
         return self.path / "metrics.csv"
 
     @property
     def encoder_digest(self) -> str:
-        """SHA-256 of the encoder's weights; the folder must hold some."""
-        return hashlib.sha256((self.path / "model.safetensors").read_bytes()).hexdigest()
+        """SHA-256 of the encoder's weights.
+
+        Raises:
+            CheckpointError: The folder holds none.
+        """
+        try:
+            weights = (self.path / "model.safetensors").read_bytes()
+        except OSError as error:
+            raise CheckpointError("The run folder holds no model.safetensors.") from error
+        return hashlib.sha256(weights).hexdigest()
 
     def save_encoder(self, encoder: VisionTransformer) -> None:
         """Write the encoder's weights (float32, timm's keys) and its configuration."""

@@ -73,7 +73,10 @@ class TokenCache:
         except (OSError, SafetensorError) as error:
             raise CheckpointError(f"{path.name} holds no tokens.") from error
         if found != key:
-            raise CheckpointError(f"{path.name} was made with another encoder or recipe.")
+            raise CheckpointError(
+                f"{path.name} was made with another encoder or recipe, or of other films or "
+                "outlines: name another file, or remove this one."
+            )
         return cls(
             film=tensors["film"].numpy(),
             tokens=tensors["tokens"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,9 +86,13 @@ def test_two_builders_do_not_disturb_each_other(films: list[Path], tmp_path: Pat
     assert len(cache.films(films).pixels) == 6
 
 
-def test_a_film_that_cannot_be_read_is_named_by_its_place(
+def test_a_film_that_cannot_be_read_is_named_and_why_is_said(
     films: list[Path], tmp_path: Path
 ) -> None:
     films[3].write_text("no film")
-    with pytest.raises(CohortError, match=r"^Film 4 of 6 cannot be read\.$"):
+    named = rf"{re.escape(str(films[3]))} cannot be read"
+    with pytest.raises(CohortError, match=f"{named}: Only DICOM"):
+        FilmCache(tmp_path / "cache", SPEC).films(films)
+    films[3].unlink()
+    with pytest.raises(CohortError, match=f"{named}: No such"):
         FilmCache(tmp_path / "cache", SPEC).films(films)

@@ -18,7 +18,7 @@ from pacx_training.cohorts.manifest import Cohort, read_manifest
 from pacx_training.cohorts.paired import grey_films, read_paired
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.cohorts.simulated.film_anatomy import with_anatomy
-from pacx_training.cohorts.simulated.given import GivenPlan, facts_of, write_cohort_given
+from pacx_training.cohorts.simulated.given import GivenPlan, drawn, facts_of, write_cohort_given
 from pacx_training.cohorts.simulated.physiology import (
     RadiographFacts,
     State,
@@ -150,6 +150,27 @@ def test_the_command_takes_a_manifest(manifest: Path, tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, arguments)
     assert answer.exit_code == 0, answer.output
     assert read_paired(tmp_path).sources("")[0].name == "films"
+
+
+def test_some_of_the_films_are_drawn_by_the_seed(films: Cohort) -> None:
+    def rows(seed: int) -> list[int]:
+        chosen = drawn(films, PLAN.model_copy(update={"visits": 10, "seed": seed}))
+        return [films.paths.index(path) for path in chosen.paths]
+
+    assert rows(0) == rows(0) == sorted(set(rows(0)))
+    assert len(rows(0)) == 10
+    assert rows(0) != rows(1)
+    assert drawn(films, PLAN) is films
+
+
+def test_the_command_draws_as_many_films_as_it_is_told(manifest: Path, tmp_path: Path) -> None:
+    arguments = ["simulate", "--given", str(manifest), "--size", str(SIZE), "-o", str(tmp_path)]
+    answer = CliRunner().invoke(app, [*arguments, "-n", "12"])
+    assert answer.exit_code == 0, answer.output
+    cohort = read_paired(tmp_path)
+    assert sum(len(split) for split in cohort.splits.values()) == 12
+    refused = CliRunner().invoke(app, [*arguments, "-n", str(FILMS + 1)])
+    assert isinstance(refused.exception, CohortError)
 
 
 def test_an_unreadable_description_is_refused(written: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
     CACHE/films-<digest of the preprocessing>.pixels    uint8 [rows, size, size], appended
     CACHE/films-<digest of the preprocessing>.index     SHA-256 of a film's file, a line per row
+    CACHE/films.digests                                 so that unchanged files are hashed once
 
 A film is found by the content of its file, wherever the file lies and whoever asks for it. Rows
 are flushed to the disk before their lines, so that an interrupted build goes on where it was.
@@ -11,23 +12,24 @@ are flushed to the disk before their lines, so that an interrupted build goes on
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pacx.errors import CohortError, InputError
-from pacx.preprocessing import PreprocessingSpec, prepare
-from pacx.reading import read
-from pacx_training.cohorts.images import READING_THREADS
+from pacx.preprocessing import PreprocessingSpec
+from pacx_training.atomic import append_flushed
+from pacx_training.cohorts.file_digests import FileDigests
+from pacx_training.cohorts.images import READING_THREADS, prepared_film
+from pacx_training.locks import locked
+from pacx_training.progress import tracked
 
 CHUNK = 512
 """Films between two flushes."""
@@ -73,19 +75,24 @@ class FilmCache:
         """The films of some files; those that are not in the cache yet are read and added.
 
         Raises:
-            CohortError: A film cannot be read; says which by its position.
+            CohortError: A film cannot be read; names its file.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(READING_THREADS) as pool:
-            digests = list(pool.map(_digest, paths))
-        with self._locked():
+        digests = self.digests(paths)
+        with locked(self.folder / f"{self._stem}.lock"):
             known = self._recover()
-            missing = {d: i for i, d in enumerate(digests) if d not in known}
-            for chunk in _chunks(list(missing.items())):
-                self._append(chunk, paths)
+            found = zip(digests, paths, strict=True)
+            self._append({digest: path for digest, path in found if digest not in known})
             rows = {digest: row for row, digest in enumerate(self._lines())}
         pixels = np.memmap(self._pixels, np.uint8, "r").reshape(-1, self.spec.size, self.spec.size)
         return CachedFilms(pixels, np.array([rows[digest] for digest in digests], np.int64))
+
+    def digests(self, paths: Sequence[Path]) -> list[str]:
+        """SHA-256 of what films hold, hexadecimal.
+
+        Raises:
+            CohortError: A film cannot be read; names its file.
+        """
+        return FileDigests(self.folder / "films.digests").of(paths)
 
     @property
     def _stem(self) -> str:
@@ -99,12 +106,6 @@ class FilmCache:
     @property
     def _index(self) -> Path:
         return self.folder / f"{self._stem}.index"
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self.folder / f"{self._stem}.lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
 
     def _lines(self) -> list[str]:
         return self._index.read_text("ascii").split() if self._index.is_file() else []
@@ -120,34 +121,23 @@ class FilmCache:
         os.truncate(self._pixels, rows * row_bytes)
         return set(self._lines())
 
-    def _append(self, chunk: list[tuple[str, int]], paths: Sequence[Path]) -> None:
-        with ThreadPoolExecutor(READING_THREADS) as pool:
-            read = partial(_film, paths=paths, spec=self.spec)
-            films = list(pool.map(read, [index for _, index in chunk]))
-        _extend(self._pixels, b"".join(film.tobytes() for film in films))
-        _extend(self._index, "".join(f"{digest}\n" for digest, _ in chunk).encode("ascii"))
+    def _append(self, missing: Mapping[str, Path]) -> None:
+        films = tracked(_films(missing, self.spec), "preparing films", len(missing))
+        while chunk := list(islice(films, CHUNK)):
+            append_flushed(self._pixels, b"".join(pixels.tobytes() for _, pixels in chunk))
+            lines = "".join(f"{digest}\n" for digest, _ in chunk)
+            append_flushed(self._index, lines.encode("ascii"))
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _films(
+    missing: Mapping[str, Path], spec: PreprocessingSpec
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Films uint8 ``[size, size]`` by their digests; only a chunk of them is read ahead."""
+    waiting = iter(missing.items())
+    with ThreadPoolExecutor(READING_THREADS) as pool:
+        while chunk := dict(islice(waiting, CHUNK)):
+            yield from zip(chunk, pool.map(partial(_film, spec=spec), chunk.values()), strict=True)
 
 
-def _film(index: int, paths: Sequence[Path], spec: PreprocessingSpec) -> NDArray[np.uint8]:
-    try:
-        pixels = prepare(read(paths[index]), spec).pixels
-    except (InputError, OSError) as error:
-        raise CohortError(f"Film {index + 1} of {len(paths)} cannot be read.") from error
-    return np.rint(pixels * 255).astype(np.uint8)
-
-
-def _chunks(items: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
-
-
-def _extend(path: Path, content: bytes) -> None:
-    with path.open("ab") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _film(path: Path, spec: PreprocessingSpec) -> NDArray[np.uint8]:
+    return np.rint(prepared_film(path, spec) * 255).astype(np.uint8)

@@ -66,13 +66,13 @@ def read_outlines(table: Path, images: Path) -> tuple[OutlinedFilm, ...]:
         images: Folder that ``image`` is relative to.
 
     Raises:
-        CohortError: The table or a film is missing or malformed.
+        CohortError: The table or a film is missing or malformed; names which.
     """
     try:
         outlines = TypeAdapter(list[_Outline]).validate_python(json.loads(table.read_bytes()))
-        return tuple(_film(outline, images) for outline in outlines)
     except (OSError, ValueError, ValidationError) as error:
-        raise CohortError(f"{table.name} or one of its films cannot be read.") from error
+        raise CohortError(f"{table.name} is no list of outlines.") from error
+    return tuple(_film(outline, images) for outline in outlines)
 
 
 def phantom_films(seeds: Sequence[int]) -> Iterator[OutlinedFilm]:

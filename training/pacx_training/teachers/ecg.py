@@ -25,9 +25,10 @@ from pacx_training.cohorts.symile_mimic import Split
 from pacx_training.gradient_cache import Representations, surrogate
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
-from pacx_training.provenance import extended
+from pacx_training.processes import is_main, wait_for_everyone
+from pacx_training.provenance import UNTRAINED, record
 from pacx_training.recipes import RecipeSection, read_section
-from pacx_training.resuming import claim, digest
+from pacx_training.resuming import claim, digest, refuse_begun
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
@@ -173,10 +174,7 @@ def train_ecg(
     recordings = read_recordings(data, output / "signals", patients)
     claim(run, "ecg", recipe, {"cohort": recordings.digest})
     train(ecg_stage(recipe, recordings), recipe.loop, run)
-    run.save_environment()
-    told = Provenance(initialisation="random", sources=(), steps=())
-    step = f"pacx train ecg --recipe {recipe_name}"
-    run.save_provenance(extended(told, step, recordings.sources))
+    record(run, UNTRAINED, f"pacx train ecg --recipe {recipe_name}", recordings.sources)
 
 
 def read_recordings(data: Path, cache: Path, patients: Path | None = None) -> Recordings:
@@ -226,12 +224,16 @@ def ecg_stage(recipe: EcgRecipe, recordings: Recordings) -> Stage:
 def import_ecg_teacher(checkpoint: Path, output: Path) -> None:
     """Turn ECGFounder's published checkpoint into a teacher's run.
 
+    Of several processes one does, and all wait for it.
+
     Raises:
         CheckpointError: Not a safe checkpoint, or not ECGFounder's.
+        RecipeError: The folder holds a teacher that was trained there.
     """
     run = RunDirectory(output)
-    save_teacher(output, import_ecgfounder(checkpoint))
-    run.save_environment()
+    refuse_begun(run)
+    if is_main():
+        save_teacher(output, import_ecgfounder(checkpoint))
     source = Source(
         name="ECGFounder",
         use="the teacher of electrocardiograms",
@@ -240,4 +242,5 @@ def import_ecg_teacher(checkpoint: Path, output: Path) -> None:
         "recordings. NEJM AI 2025.",
     )
     told = Provenance(initialisation="ECGFounder", sources=(), steps=())
-    run.save_provenance(extended(told, "pacx train ecg --ecgfounder", (source,)))
+    record(run, told, "pacx train ecg --ecgfounder", (source,))
+    wait_for_everyone()

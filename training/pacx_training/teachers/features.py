@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from safetensors import SafetensorError
 
 from pacx_training.atomic import write_atomically
 from pacx_training.cohorts.symile_mimic import SymileSplit
+from pacx_training.locks import locked
+from pacx_training.progress import tracked
 from pacx_training.runs import default_device
 from pacx_training.teachers.filtering import filter_ecg
 from pacx_training.teachers.net1d import Net1D
@@ -49,10 +52,7 @@ def ecg_features(folder: Path, split: SymileSplit) -> Features:
     """
     path = _cache_path(folder, split)
     known = _read(path)
-    if known is None:
-        known = _embed_ecgs(load_ecg_teacher(folder).to(default_device()), split)
-        _write(path, known)
-    return known
+    return _computed(path, folder, split) if known is None else known
 
 
 @torch.inference_mode()
@@ -69,14 +69,24 @@ def labs_features(folder: Path, split: SymileSplit) -> Features:
     return Features(embeddings * present[:, np.newaxis], present)
 
 
+def _computed(path: Path, folder: Path, split: SymileSplit) -> Features:
+    """Compute features and keep them, unless another process did so in the meantime."""
+    with locked(path.parent / ".lock"):
+        known = _read(path)
+        if known is None:
+            known = _embed_ecgs(load_ecg_teacher(folder).to(default_device()), split)
+            _write(path, known)
+    return known
+
+
 @torch.inference_mode()
 def _embed_ecgs(teacher: Net1D, split: SymileSplit) -> Features:
     embeddings = np.zeros((len(split), teacher.dimension), dtype=np.float32)
     device = next(teacher.parameters()).device
     present = np.zeros(len(split), dtype=np.bool_)
-    for start in range(0, len(split), BATCH):
-        rows = range(start, min(start + BATCH, len(split)))
-        records = {row: ecg for row in rows if (ecg := split.ecg(row)) is not None}
+    rows = tracked(range(len(split)), f"embedding ECGs of {split.name}", len(split))
+    while batch := list(islice(rows, BATCH)):
+        records = {row: ecg for row in batch if (ecg := split.ecg(row)) is not None}
         if records:
             signals = np.stack([filter_ecg(ecg) for ecg in records.values()])
             answer = teacher(torch.from_numpy(signals).to(device))

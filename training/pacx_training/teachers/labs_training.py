@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from pacx.manifest import Provenance
 from pacx_training.cohorts.paired import PairedCohort, read_paired
 from pacx_training.cohorts.symile_mimic import SymileSplit
 from pacx_training.loop import LoopRecipe, Stage, train
-from pacx_training.provenance import extended
+from pacx_training.provenance import UNTRAINED, record
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim
 from pacx_training.runs import RunDirectory
@@ -99,10 +98,8 @@ def train_labs(
     cohort, run = read_paired(data, patients=patients), RunDirectory(output)
     claim(run, "labs", recipe, {"cohort": cohort.digest})
     train(labs_stage(recipe, cohort), recipe.loop, run)
-    run.save_environment()
-    told = Provenance(initialisation="random", sources=(), steps=())
     sources = cohort.sources("the laboratory teacher")
-    run.save_provenance(extended(told, f"pacx train labs --recipe {recipe_name}", sources))
+    record(run, UNTRAINED, f"pacx train labs --recipe {recipe_name}", sources)
 
 
 def labs_stage(recipe: LabsRecipe, cohort: PairedCohort) -> Stage:

@@ -31,23 +31,29 @@ def read_wfdb(path: Path) -> NDArray[np.float32]:
         longer records are cut, shorter ones end in zeros.
 
     Raises:
-        CohortError: Not a readable record, a lead is missing, or a unit is unknown.
+        CohortError: Not a readable record, a lead is missing, or a unit is unknown; names the file.
     """
     record = path.with_suffix("") if path.suffix == ".hea" else path
     try:
         signals, facts = wfdb.rdsamp(str(record))
     except (OSError, ValueError, IndexError) as error:
-        raise CohortError("A WFDB record cannot be read: header or signal file is bad.") from error
+        raise CohortError(
+            f"The record {path} cannot be read: its header or its signal file is missing or bad."
+        ) from error
     units = [unit.lower() for unit in facts["units"]]
     if any(unit not in _MILLIVOLTS for unit in units):
-        raise CohortError("A WFDB record is not in volts.")
+        raise CohortError(f"The record {path} is not in V, mV or uV.")
     scale = np.asarray([_MILLIVOLTS[unit] for unit in units])
-    leads = np.nan_to_num(np.asarray(signals) * scale).T[lead_order(facts["sig_name"])]
-    return fitted(leads, float(facts["fs"]))
+    order = lead_order(facts["sig_name"], f"The record {path}")
+    return fitted(np.nan_to_num(np.asarray(signals) * scale).T[order], float(facts["fs"]))
 
 
-def lead_order(names: Sequence[str]) -> list[int]:
+def lead_order(names: Sequence[str], record: str = "An electrocardiogram") -> list[int]:
     """Return where each of :data:`LEADS` stands among ``names``, whatever their case.
+
+    Args:
+        names: Of a record's leads, in its order.
+        record: What errors call it.
 
     Raises:
         CohortError: One is missing.
@@ -55,7 +61,7 @@ def lead_order(names: Sequence[str]) -> list[int]:
     found = {name.lower(): position for position, name in enumerate(names)}
     missing = [lead for lead in LEADS if lead.lower() not in found]
     if missing:
-        raise CohortError(f"An electrocardiogram has no lead {', '.join(missing)}.")
+        raise CohortError(f"{record} has no lead {', '.join(missing)}.")
     return [found[lead.lower()] for lead in LEADS]
 
 

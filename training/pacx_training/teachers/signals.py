@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from pacx.errors import CohortError
 from pacx_training.cohorts.splits import split_by_patient
 from pacx_training.cohorts.symile_mimic import Split, SymileSplit
+from pacx_training.locks import locked
+from pacx_training.progress import tracked
 from pacx_training.teachers.filtering import filter_ecg
 from pacx_training.teachers.records import LEADS, SAMPLES, read_wfdb
 
@@ -83,17 +85,19 @@ def _filtered(read: Sequence[Reader], path: Path) -> NDArray[np.float16]:
     if not read:
         return np.zeros(shape, np.float16)
     if not path.is_file():
-        _write(read, path, shape)
+        with locked(path.parent / ".lock"):
+            if not path.is_file():
+                _write(read, path, shape)
     records: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     return records
 
 
 def _write(read: Sequence[Reader], path: Path, shape: tuple[int, ...]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     records = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
     with ThreadPoolExecutor(THREADS) as pool:
-        for row, record in enumerate(pool.map(lambda one: filter_ecg(np.asarray(one())), read)):
+        filtered = pool.map(lambda one: filter_ecg(np.asarray(one())), read)
+        for row, record in enumerate(tracked(filtered, "filtering ECGs", len(read))):
             records[row] = record
     records.flush()
     draft.replace(path)

@@ -11,10 +11,21 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
+VISITS = 1000
+"""Of a cohort of phantoms, where nothing is said."""
+
 
 def simulate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    visits: Annotated[int, typer.Option("--visits", "-n", min=10, help="Films in all.")] = 1000,
+    visits: Annotated[
+        int | None,
+        typer.Option(
+            "--visits",
+            "-n",
+            min=10,
+            help="Films in all: 1000, or with --given all of them; fewer are drawn by the seed.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits.")] = 0,
     size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a film, pixels.")] = 320,
     missing_ecg: Annotated[
@@ -34,19 +45,22 @@ def simulate(
     from pacx_training.cohorts.simulated.cohort import CohortPlan, write_cohort
 
     if given is not None:
-        _simulate_given(given, output, GivenOptions(anatomy, seed, size, workers))
+        _simulate_given(given, output, GivenOptions(anatomy, visits, seed, size, workers))
         return
     if anatomy is not None:
         raise typer.BadParameter("--anatomy measures the films of --given.")
-    plan = CohortPlan(visits=visits, seed=seed, size=size, missing_ecg=missing_ecg)
-    _show(write_cohort(plan, output, workers=workers), visits)
-    Console(stderr=True).print(f"{visits} simulated visits in {output}; not data of real patients.")
+    plan = CohortPlan(visits=visits or VISITS, seed=seed, size=size, missing_ecg=missing_ecg)
+    _show(write_cohort(plan, output, workers=workers), plan.visits)
+    Console(stderr=True).print(
+        f"{plan.visits} simulated visits in {output}; not data of real patients."
+    )
 
 
 class GivenOptions(NamedTuple):
     """What the command was told besides films and folder."""
 
     anatomy: str | None
+    visits: int | None
     seed: int
     size: int
     workers: int
@@ -56,10 +70,11 @@ def _simulate_given(given: Path, output: Path, options: GivenOptions) -> None:
     from pacx.model import load
     from pacx_training.cohorts.catalogue import read_cohort
     from pacx_training.cohorts.simulated.film_anatomy import with_anatomy
-    from pacx_training.cohorts.simulated.given import GivenPlan, write_cohort_given
+    from pacx_training.cohorts.simulated.given import GivenPlan, drawn, write_cohort_given
 
     films, terms = read_cohort(given)
-    plan = GivenPlan(films=terms, seed=options.seed, size=options.size)
+    plan = GivenPlan(films=terms, visits=options.visits, seed=options.seed, size=options.size)
+    films = drawn(films, plan)
     if options.anatomy is not None:
         model = load(options.anatomy)
         films = with_anatomy(films, model)

@@ -46,6 +46,7 @@ class GivenPlan(BaseModel):
 
     films: Terms
     anatomy: str | None = Field(None, description="Sha256 of the bundle that measured the films.")
+    visits: int | None = Field(None, ge=1, description="Films that were drawn; null: all of them.")
     seed: int = Field(0, ge=0)
     size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
 
@@ -61,6 +62,24 @@ def facts_of(films: Cohort, row: int) -> RadiographFacts:
         consolidation=_any(films, row, CONSOLIDATION),
         emphysema=_any(films, row, EMPHYSEMA),
     )
+
+
+def drawn(films: Cohort, plan: GivenPlan) -> Cohort:
+    """As many films as the plan says, drawn by its seed, in their order.
+
+    Raises:
+        CohortError: There are not that many.
+    """
+    if plan.visits is None:
+        return films
+    if plan.visits > len(films):
+        raise CohortError(
+            f"Cohort {films.name} has {len(films)} films, of which {plan.visits} cannot be drawn."
+        )
+    keep = np.zeros(len(films), dtype=np.bool_)
+    generator = np.random.default_rng((plan.seed, 2**32))
+    keep[generator.choice(len(films), plan.visits, replace=False)] = True
+    return films.select(keep)
 
 
 def write_cohort_given(
