@@ -24,7 +24,7 @@ from pacx.manifest import GraphName, GraphSpec, RefusedVariant
 from pacx.model_card import CARD
 from pacx_export.card import model_card
 from pacx_export.graphs import BATCH, Graph
-from pacx_export.reference import answers, graph_inputs
+from pacx_export.reference import graph_inputs
 
 FILE = "verification.json"
 VARIANTS: tuple[tuple[str, Precision], ...] = (
@@ -212,7 +212,7 @@ def _engines(bundle: Bundle, unproved: list[RefusedVariant]) -> Iterator[Engine]
 
 
 def _torch_outputs(bundle: Bundle, graph: Graph, pictures: Tensor) -> dict[str, Tensor]:
-    return _run_all(bundle, graph.name, pictures, lambda inputs: answers(graph, inputs))
+    return _run_all(bundle, graph.name, pictures, graph.answers)
 
 
 def engine_outputs(
