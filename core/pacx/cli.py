@@ -27,7 +27,6 @@ SUMMARIES = {
     "predict": "Findings of radiographs, in this process, without a server.",
     "embed": "Embeddings of radiographs as .npy or .parquet.",
     "explain": "An overlay that shows where the model looked.",
-    "attribute": "Attribute a finding to pixels with a method of captum, for research.",
     "bundle": "Inspect and verify model bundles.",
     "doctor": "What this installation can read and run.",
     "serve": "Start the inference server.",

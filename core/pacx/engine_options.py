@@ -17,6 +17,10 @@ def one_of(*names: str) -> str:
 
 
 ENGINE = typer.Option("--engine", help=f"{one_of('auto', *ENGINES)}.")
+RESEARCH_ENGINE = typer.Option(
+    "--engine",
+    help=f"{one_of('auto', *ENGINES)}; or torch, which brings captum's methods, for research.",
+)
 DEVICE = typer.Option(
     "--device", help=f"{', '.join(DEVICES)}, or Triton's address; there is no silent fallback."
 )

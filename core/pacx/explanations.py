@@ -185,6 +185,19 @@ def _enlarged(tile: Mask, shape: tuple[int, ...]) -> Mask:
     return tile.repeat(shape[0] // tile.shape[0], 0).repeat(shape[1] // tile.shape[1], 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMethod:
+    """A method of explanation that only one engine has.
+
+    Attributes:
+        explain: Makes the map, on any grid whose cells divide the model's input evenly.
+        signed: Whether negative values mean evidence against the target.
+    """
+
+    explain: Callable[[Question], Map]
+    signed: bool
+
+
 TARGETED: Mapping[ExplanationMethod, Callable[[Question], Map]] = {
     "relevance": relevance,
     "integrated_gradients": integrated_gradients,

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pacx.anatomy import Anatomy, measure_anatomy
 from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 from pacx.engines import Engine, open_engine
-from pacx.engines.protocol import EngineName, Precision
+from pacx.engines.protocol import EngineName, Precision, methods_of
 from pacx.errors import EngineError, MalformedRequest, UnknownMethod, UnknownTarget
-from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, Question
+from pacx.explanations import DIFFERENTIATING, TARGETED, UNSIGNED, EngineMethod, Question
 from pacx.findings import read_findings, read_values, target_index
 from pacx.interpretation import FilmFacts, judge, measured_cardiomegaly, warnings_of
 from pacx.manifest import Manifest
@@ -208,7 +208,7 @@ class Model:
         Args:
             row: One image's outputs.
             prepared: What they were computed from.
-            method: One of ``methods``.
+            method: One of ``methods``, or one that only the engine has.
             target: Label of a finding; attention methods take none, all others need one.
             versus: Label of another finding that the target is compared with.
 
@@ -217,24 +217,34 @@ class Model:
             UnknownTarget: No such finding, or none for a method that needs one.
             EngineError: The engine failed, or does not offer the method's graph.
         """
-        chosen = next((known for known in self.methods if known == method), None)
-        if chosen is None:
-            raise UnknownMethod(f"There is no such method. Known ones: {', '.join(self.methods)}.")
+        targeted = self._targeted()
+        if method not in targeted and method not in self.methods:
+            known = ", ".join((*self.methods, *methods_of(self.engine)))
+            raise UnknownMethod(f"There is no such method. Known ones: {known}.")
         anatomy = None if row.masks is None else measure_anatomy(row.masks[0], prepared.geometry)
         masks = None if anatomy is None else anatomy.masks
-        if chosen in TARGETED:
-            grid = TARGETED[chosen](self._question(prepared, masks, target, versus))
+        if method in targeted:
+            grid = targeted[method].explain(self._question(prepared, masks, target, versus))
         else:
-            grid = _attention(row, chosen, target)
+            grid = _attention(row, method, target)
         return Explanation(
-            method=chosen,
+            method=method,
             target=target,
             versus=versus,
             grid=grid,
-            signed=chosen not in UNSIGNED,
+            signed=method in targeted and targeted[method].signed,
             geometry=prepared.geometry,
             focus=silhouette_focus(grid, anatomy.masks) if anatomy and anatomy.plausible else None,
         )
+
+    def _targeted(self) -> dict[str, EngineMethod]:
+        """What explains a finding: of this bundle's graphs, and of the engine alone."""
+        offered: dict[str, EngineMethod] = {
+            name: EngineMethod(explain=TARGETED[name], signed=name not in UNSIGNED)
+            for name in self.methods
+            if name in TARGETED
+        }
+        return offered | dict(methods_of(self.engine))
 
     def _question(
         self, prepared: ModelInput, masks: Mask | None, target: str | None, versus: str | None
@@ -342,7 +352,7 @@ def _radiograph(x: Readable) -> Radiograph:
     raise MalformedRequest(_ACCEPTED)
 
 
-def _attention(row: Outputs, method: ExplanationMethod, target: str | None) -> NDArray[np.float32]:
+def _attention(row: Outputs, method: str, target: str | None) -> NDArray[np.float32]:
     if target is not None:
         raise UnknownMethod("This method is the same for every finding: leave out the target.")
     grid: NDArray[np.float32] = (row.rollout if method == "rollout" else row.last_layer)[0]

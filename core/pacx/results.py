@@ -123,16 +123,17 @@ class Explanation:
     """Where a model looked.
 
     Attributes:
-        method: How the map was made.
+        method: How the map was made: an ``ExplanationMethod``, or one that only the engine has.
         target: The finding that it explains, or None for class-agnostic methods.
         versus: The finding that the target is compared with, or None.
-        grid: float32 ``[grid_rows, grid_columns]`` on the model's patch grid.
+        grid: float32 ``[grid_rows, grid_columns]`` on the model's patch grid; of methods that only
+            the engine has, some are as fine as the model's input.
         signed: Whether negative values mean evidence against the target.
         geometry: The way from the grid to the original pixels.
         focus: Where the map lies relative to heart and lungs, where the bundle finds those.
     """
 
-    method: ExplanationMethod
+    method: str
     target: str | None
     grid: NDArray[np.float32]
     signed: bool

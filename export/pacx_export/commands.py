@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from pacx.bundle import DEFAULT
+from pacx.bundle import DEFAULT, Bundle
 
 BundleArgument = Annotated[
     str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")
@@ -49,6 +49,7 @@ def bundle(
     console = Console()
     console.print(f"{made.manifest.name} {made.manifest.version} -> {output}", highlight=False)
     console.print(f"sha256 {made.sha256}", highlight=False)
+    _warn_of_phantoms(made)
 
 
 @app.command()
@@ -63,6 +64,7 @@ def int8(
 
     made = export_int8(open_bundle(resolve(bundle)), output, films)
     Console().print(f"sha256 {made.sha256}", highlight=False)
+    _warn_of_phantoms(made)
 
 
 @app.command()
@@ -122,3 +124,13 @@ def triton(
     from pacx_export.triton import export_triton
 
     export_triton(open_bundle(resolve(bundle)), output, max_batch=max_batch)
+
+
+def _warn_of_phantoms(made: Bundle) -> None:
+    """Say what no real radiograph had a part in, as the report and the card do."""
+    from pacx_export.verification import FILE, Verification
+
+    report = Verification.model_validate_json(made.path(FILE).read_bytes())
+    for doubt in report.doubts:
+        text = f"Warning: {doubt.strip('*')} --films FOLDER gives some."
+        Console(stderr=True).print(text, style="yellow", highlight=False)

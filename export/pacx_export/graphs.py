@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -227,6 +229,14 @@ class Graph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     differentiates: bool = False
+
+    def answers(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Run the module in torch, float32; inputs and outputs by name."""
+        outputs = self.module(*(torch.from_numpy(inputs[spec.name]) for spec in self.inputs))
+        return {
+            spec.name: output.detach().numpy()
+            for spec, output in zip(self.outputs, outputs, strict=True)
+        }
 
 
 def graphs(classifier: Classifier) -> tuple[Graph, ...]:

@@ -28,7 +28,13 @@ from pacx_export.additions import adding
 from pacx_export.int8_recipe import Recipe
 from pacx_export.pictures import calibration_pictures, verification_pictures
 from pacx_export.typed import folded
-from pacx_export.verification import GraphParity, add_results, compare_graph, engine_outputs
+from pacx_export.verification import (
+    GraphParity,
+    IntegerPictures,
+    add_results,
+    compare_graph,
+    engine_outputs,
+)
 
 GRAPHS: tuple[GraphName, ...] = ("encode", "predict")
 RECIPES: Mapping[EngineName, Sequence[Recipe]] = {
@@ -47,6 +53,7 @@ class _Trial:
         proof: float32 ``[N, S, S]``: what a variant is proved on.
         wanted: What the graphs answer to these in float32.
         calibration: float32 ``[M, 3, S, S]``: what ranges of activations are taken from.
+        pictures: How many of each kind these are.
     """
 
     bundle: Bundle
@@ -54,6 +61,7 @@ class _Trial:
     proof: Tensor
     wanted: Mapping[GraphName, Mapping[str, Tensor]]
     calibration: Tensor
+    pictures: IntegerPictures
 
 
 def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = None) -> Bundle:
@@ -62,7 +70,8 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
     Args:
         bundle: Whose graphs to quantise.
         directory: Of a copy, to be made; None adds to the bundle itself.
-        films: A folder of real radiographs to calibrate and to prove on, besides phantoms.
+        films: A folder of real radiographs to calibrate and to prove on, besides phantoms; the
+            report and the card say so where there were none.
 
     Raises:
         BundleError: No recipe of any engine passes, ``directory`` exists, or the bundle cannot be
@@ -77,19 +86,30 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
         ]
         if not results:
             raise BundleError("No integer variant passes. " + " ".join(refusals))
-        add_results(bundle, folder, results)
+        add_results(bundle, folder, results, trial.pictures)
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 
 
 def _trial(bundle: Bundle, folder: Path, films: Path | None) -> _Trial:
     spec = bundle.manifest.input
-    proof = np.concatenate([*verification_pictures(films, spec).values()])
+    proving, calibrating = verification_pictures(films, spec), calibration_pictures(films, spec)
+    proof = np.concatenate([*proving.values()])
     exact = open_ungated(bundle, "onnxruntime", precision="f32")
     wanted = {graph: engine_outputs(bundle, exact, graph, proof) for graph in GRAPHS}
     exact.close()
-    calibration = normalise(calibration_pictures(films, spec), spec)
-    return _Trial(bundle=bundle, folder=folder, proof=proof, wanted=wanted, calibration=calibration)
+    return _Trial(
+        bundle=bundle,
+        folder=folder,
+        proof=proof,
+        wanted=wanted,
+        calibration=normalise(np.concatenate([*calibrating.values()]), spec),
+        pictures=IntegerPictures(calibrated_on=_sizes(calibrating), proved_on=_sizes(proving)),
+    )
+
+
+def _sizes(pictures: Mapping[str, Tensor]) -> dict[str, int]:
+    return {kind: len(batch) for kind, batch in pictures.items()}
 
 
 def _first_that_passes(
@@ -97,7 +117,7 @@ def _first_that_passes(
 ) -> tuple[GraphParity, ...]:
     """Leave the first variant in the folder, or none."""
     for recipe in RECIPES[engine]:
-        written = _write_graphs(trial, recipe)
+        written = write_integers(trial.bundle, trial.folder, recipe, trial.calibration)
         results = _compare(trial, engine)
         if all(result.passed for result in results):
             return results
@@ -107,16 +127,27 @@ def _first_that_passes(
     return ()
 
 
-def _write_graphs(trial: _Trial, recipe: Recipe) -> set[Path]:
-    target = trial.folder / INT8
+def write_integers(bundle: Bundle, folder: Path, recipe: Recipe, calibration: Tensor) -> set[Path]:
+    """Write the integer graphs of one recipe, of which nothing is proved yet.
+
+    Args:
+        bundle: Whose graphs to quantise.
+        folder: A copy of it.
+        recipe: One of ``RECIPES``.
+        calibration: float32 ``[M, 3, S, S]``, to take ranges of activations from.
+
+    Returns:
+        The files that are new.
+    """
+    target = folder / INT8
     target.mkdir(exist_ok=True)
     before = set(target.iterdir())
     for graph in GRAPHS:
-        file = trial.bundle.manifest.graphs[graph].file
+        file = bundle.manifest.graphs[graph].file
         with tempfile.TemporaryDirectory() as scratch, _quiet():
             source = Path(scratch) / file
-            ir.save(folded(trial.bundle.path(file)), source)
-            recipe(source, target / file, trial.calibration)
+            ir.save(folded(bundle.path(file)), source)
+            recipe(source, target / file, calibration)
     return set(target.iterdir()) - before
 
 

@@ -11,6 +11,8 @@ from pacx.engines.protocol import Tensor
 class Recipe(Protocol):
     """Turns one graph into integers."""
 
+    __name__: str
+
     def __call__(self, source: Path, target: Path, pixel_values: Tensor) -> None:
         """Write the integer graph.
 

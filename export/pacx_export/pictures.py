@@ -37,21 +37,22 @@ def verification_pictures(films: Path | None, spec: PreprocessingSpec) -> dict[s
     return pictures if films is None else {"film": _films(films, spec), **pictures}
 
 
-def calibration_pictures(films: Path | None, spec: PreprocessingSpec) -> Tensor:
-    """Gather pictures to take ranges of activations from; nothing is proved on these.
+def calibration_pictures(films: Path | None, spec: PreprocessingSpec) -> dict[str, Tensor]:
+    """Gather pictures of one kind to take ranges of activations from; nothing is proved on these.
 
     Args:
         films: A folder of radiographs, or None to do with phantoms.
         spec: The model's input.
 
     Returns:
-        float32 ``[M, S, S]`` in [0, 1]; phantoms also where the folder holds too few films.
+        Under its kind, float32 ``[M, S, S]`` in [0, 1]: films, or phantoms where no folder is
+        given or it holds too few beside those that an export is proved on.
     """
     found = [] if films is None else _found(films)
     others = sorted(set(found) - set(_spread(found, FILMS))) if found else []
     if len(others) < CALIBRATION:
-        return phantoms(CALIBRATION_PHANTOMS, spec)
-    return np.stack(list(prepared(_spread(others, CALIBRATION), spec)))
+        return {"phantom": phantoms(CALIBRATION_PHANTOMS, spec)}
+    return {"film": np.stack(list(prepared(_spread(others, CALIBRATION), spec)))}
 
 
 def phantoms(seeds: Sequence[int], spec: PreprocessingSpec) -> Tensor:

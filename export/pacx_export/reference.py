@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from pacx.engines.protocol import Tensor
@@ -18,24 +17,6 @@ from pacx_export.pictures import phantoms
 
 FILE = "reference/vectors.safetensors"
 SEEDS = (1, 2, 3)
-
-
-def answers(graph: Graph, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Run a graph's module in torch, float32.
-
-    Args:
-        graph: Whose module to run.
-        inputs: By name, float32.
-
-    Returns:
-        Every output by name, float32.
-    """
-    tensors = [torch.from_numpy(inputs[tensor.name]) for tensor in graph.inputs]
-    outputs = graph.module(*tensors)
-    return {
-        spec.name: output.detach().numpy()
-        for spec, output in zip(graph.outputs, outputs, strict=True)
-    }
 
 
 def graph_inputs(
@@ -68,7 +49,7 @@ def write_reference(graphs: Sequence[Graph], directory: Path, spec: Preprocessin
     vectors = {PICTURES: pictures}
     for graph in graphs:
         inputs = graph_inputs(graph, pictures, spec)
-        outputs = answers(graph, inputs)
+        outputs = graph.answers(inputs)
         vectors |= {f"{graph.name}.input.{name}": array for name, array in inputs.items()}
         vectors |= {f"{graph.name}.output.{name}": array for name, array in outputs.items()}
     (directory / FILE).parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from pacx.manifest import GraphName, GraphSpec, RefusedVariant
 from pacx.model_card import CARD
 from pacx_export.card import model_card
 from pacx_export.graphs import BATCH, Graph
-from pacx_export.reference import answers, graph_inputs
+from pacx_export.reference import graph_inputs
 
 FILE = "verification.json"
 VARIANTS: tuple[tuple[str, Precision], ...] = (
@@ -35,6 +35,7 @@ VARIANTS: tuple[tuple[str, Precision], ...] = (
 KNOWN_WRONG = frozenset({("explain", "openvino")})
 """Graph and engine that are known to disagree in float32; not offered, but no reason to stop."""
 UNPROVED = "not proved, because the machine that made the bundle does not compute in it"
+NO_FILMS = "**No real radiograph was among what the bundle was proved on.**"
 BATCHES = range(1, 9)
 """Sizes that the pictures are run in, in turn, so that every position occurs in every size."""
 
@@ -99,6 +100,34 @@ class GraphParity(_Frozen):
         )
 
 
+class IntegerPictures(_Frozen):
+    """What the integer variants of a bundle were made with; how many pictures of each kind.
+
+    Attributes:
+        calibrated_on: Where ranges of activations come from.
+        proved_on: What the variants were compared with float32 on.
+    """
+
+    calibrated_on: dict[str, int]
+    proved_on: dict[str, int]
+
+    def __str__(self) -> str:
+        """One sentence for the model card, and another where something is missing."""
+        text = (
+            f"Integer variants were calibrated on {_counts(self.calibrated_on)} and proved on "
+            f"{_counts(self.proved_on)}."
+        )
+        return " ".join([text, *self.doubts])
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader must be warned of."""
+        calibrated = "**No real radiograph was among what they were calibrated on.**"
+        proved = "**No real radiograph was among what they were proved on.**"
+        missing = ("film" not in self.calibrated_on, "film" not in self.proved_on)
+        return (*((calibrated,) * missing[0]), *((proved,) * missing[1]))
+
+
 class Verification(_Frozen):
     """``verification.json``: what was compared when the bundle was made.
 
@@ -109,6 +138,7 @@ class Verification(_Frozen):
         unproved: What the machine could not run.
         rounding: Worst 1 - cosine between embeddings of the run's float32 weights and of those
             that are stored; None in bundles from before it was measured.
+        integers: Of the integer variants, where there are any.
     """
 
     processor: str
@@ -116,30 +146,46 @@ class Verification(_Frozen):
     results: tuple[GraphParity, ...]
     unproved: tuple[RefusedVariant, ...] = ()
     rounding: float | None = None
+    integers: IntegerPictures | None = None
 
     @property
     def statements(self) -> tuple[str, ...]:
         """What the model card says of it: the pictures, then one sentence a result."""
-        counts = ", ".join(f"{count} {kind}s" for kind, count in self.pictures.items())
+        counts = _counts(self.pictures)
         pictures = f"Proved on these pictures when the bundle was made: {counts}."
         if "film" not in self.pictures:
-            pictures += " There is no real radiograph among them."
+            pictures += f" {NO_FILMS}"
         unproved = (
             f"`{entry.graph}` on {entry.engine} {entry.precision}: **not offered**; {entry.reason}."
             for entry in self.unproved
         )
-        rounded = (
-            f"The encoder is stored in float16: its embeddings are within {self.rounding:.1e} of "
-            "those of the float32 that was trained.",
-        )
-        told = (*rounded * (self.rounding is not None), *map(str, self.results), *unproved)
-        return pictures.replace("adversarials", "adversarial ones"), *told
+        integers = () if self.integers is None else (str(self.integers),)
+        return pictures, *self._rounded(), *map(str, self.results), *unproved, *integers
+
+    def _rounded(self) -> Iterator[str]:
+        if self.rounding is not None:
+            yield (
+                f"The encoder is stored in float16: its embeddings are within {self.rounding:.1e} "
+                "of those of the float32 that was trained."
+            )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader must be warned of: where no real radiograph had a part."""
+        proved = () if "film" in self.pictures else (NO_FILMS,)
+        return proved + (() if self.integers is None else self.integers.doubts)
 
     @property
     def refused(self) -> tuple[RefusedVariant, ...]:
         """What no engine may offer of this bundle."""
         failed = (result.refusal for result in self.results if not result.passed)
         return (*failed, *self.unproved)
+
+
+def _counts(pictures: Mapping[str, int]) -> str:
+    """In words: ``64 films, 24 phantoms, 9 adversarial ones``."""
+    named = ", ".join(f"{count} {kind}s" for kind, count in pictures.items())
+    return named.replace("adversarials", "adversarial ones")
 
 
 def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tensor]) -> Verification:
@@ -159,7 +205,14 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
     wanted = {graph.name: _torch_outputs(bundle, graph, everything) for graph in graphs}
     results: list[GraphParity] = []
     unproved: list[RefusedVariant] = []
-    for engine in _engines(bundle, unproved):
+    for name, precision in VARIANTS:
+        try:
+            engine = open_ungated(bundle, name, precision=precision, threads=1)
+        except ExtraMissing:
+            continue
+        except EngineUnavailable:
+            unproved += _unproved(bundle, name, precision)
+            continue
         results += [
             compare_graph(bundle, engine, graph.name, everything, wanted[graph.name])
             for graph in graphs
@@ -174,13 +227,19 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
     )
 
 
-def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) -> None:
+def add_results(
+    bundle: Bundle,
+    folder: Path,
+    results: Sequence[GraphParity],
+    integers: IntegerPictures | None = None,
+) -> None:
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
         bundle: The variant belongs to it.
         folder: A copy of it; earlier results of the same variant are replaced.
         results: Of the variant.
+        integers: What it was made with, if it is one of integers; None leaves what was said.
     """
     report = Verification.model_validate_json((folder / FILE).read_bytes())
     new = {result.variant for result in results}
@@ -190,29 +249,26 @@ def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) ->
         for entry in report.unproved
         if (entry.graph, entry.engine, entry.precision) not in new
     ]
-    changes = {"results": (*kept, *results), "unproved": tuple(open_still)}
-    whole = report.model_copy(update=changes)
+    whole = report.model_copy(
+        update={
+            "results": (*kept, *results),
+            "unproved": tuple(open_still),
+            "integers": integers or report.integers,
+        }
+    )
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
     card = model_card(bundle.manifest, whole.statements)
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
-def _engines(bundle: Bundle, unproved: list[RefusedVariant]) -> Iterator[Engine]:
-    """Every variant that runs here; what is installed and cannot be run goes into ``unproved``."""
-    for name, precision in VARIANTS:
-        try:
-            yield open_ungated(bundle, name, precision=precision, threads=1)
-        except ExtraMissing:
-            continue
-        except EngineUnavailable:
-            unproved += [
-                RefusedVariant(graph=graph, engine=name, precision=precision, reason=UNPROVED)
-                for graph in bundle.manifest.graphs
-            ]
+def _unproved(bundle: Bundle, engine: str, precision: Precision) -> Iterator[RefusedVariant]:
+    """Entries for all graphs on what is installed and cannot be run here."""
+    for graph in bundle.manifest.graphs:
+        yield RefusedVariant(graph=graph, engine=engine, precision=precision, reason=UNPROVED)
 
 
 def _torch_outputs(bundle: Bundle, graph: Graph, pictures: Tensor) -> dict[str, Tensor]:
-    return _run_all(bundle, graph.name, pictures, lambda inputs: answers(graph, inputs))
+    return _run_all(bundle, graph.name, pictures, graph.answers)
 
 
 def engine_outputs(

@@ -6,14 +6,15 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pacx.bundle import HEADS, WEIGHTS, labels_key
+from pacx.bundle import HEADS, WEIGHTS, Bundle, labels_key
 from pacx.errors import BundleError
 from pacx.novelty import MEAN, WHITENING
 from pacx_export.graphs import Classifier
 from pacx_training.anatomy_files import load_anatomy
+from pacx_training.bundle_weights import bundle_decoder, bundle_network
 from pacx_training.novelty import FittedNovelty
 from pacx_training.runs import RunDirectory, TrainedHead
 
@@ -37,6 +38,19 @@ def load_classifier(run: RunDirectory) -> Classifier:
     for head in heads:
         _load_head(classifier, head)
     _round(classifier.encoder)
+    return classifier.eval().requires_grad_(False)
+
+
+def bundle_classifier(bundle: Bundle) -> Classifier:
+    """Encoder, heads and anatomy decoder in float32, with the weights that a bundle stores.
+
+    Raises:
+        CheckpointError: The weights are no encoder or no decoder.
+    """
+    classifier = Classifier(bundle_network(bundle), bundle.manifest.heads, bundle_decoder(bundle))
+    stored = load_file(bundle.path(HEADS))
+    wanted = classifier.heads.state_dict()
+    classifier.heads.load_state_dict({key: stored[f"heads.{key}"] for key in wanted})
     return classifier.eval().requires_grad_(False)
 
 

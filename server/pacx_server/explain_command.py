@@ -1,13 +1,14 @@
-"""``pacx explain``: an overlay of one radiograph, in this process, without a server."""
+"""``pacx explain``: a map of one radiograph, in this process, without a server."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from pacx.engine_options import DeviceOption, EngineOption
+from pacx.engine_options import DEVICE, RESEARCH_ENGINE
 from pacx.model import load
 from pacx.outputs import check_output
 from pacx.reading import read
@@ -17,15 +18,23 @@ from pacx_server.overlay import Crop, Style, explain_radiograph
 
 def explain(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A radiograph.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The overlay, a .png file.")],
-    method: Annotated[str, typer.Option(help="How the map is made.")] = "rollout",
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The overlay, a .png file; or the bare map as .npy."),
+    ],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="How the map is made; a wrong name is answered with those that there are."
+        ),
+    ] = "rollout",
     target: Annotated[str | None, typer.Option(help="Finding that the map explains.")] = None,
     versus: Annotated[
         str | None, typer.Option(help="Finding that the target is compared with.")
     ] = None,
     bundle: Annotated[str | None, typer.Option(help="A bundle's folder.")] = None,
-    engine: EngineOption = "auto",
-    device: DeviceOption = "cpu",
+    engine: Annotated[str, RESEARCH_ENGINE] = "auto",
+    device: Annotated[str, DEVICE] = "cpu",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the heat map.")] = 0.5,
     outlines: Annotated[
         str, typer.Option(help="Any of heart, lungs, ratio, separated by commas.")
@@ -36,14 +45,15 @@ def explain(
     ] = "auto",
 ) -> None:
     """An overlay on the original picture that shows where the model looked."""
-    check_output(output, ".png")
+    check_output(output, ".png", ".npy")
     style = Style(opacity=opacity, legend=legend, outlines=parse_outlines(outlines), crop=crop)
+    model, radiograph = load(bundle, engine=engine, device=device), read(file)
+    if output.suffix.lower() == ".npy":
+        explanation = model.explain(radiograph, method=method, target=target, versus=versus)
+        with output.open("wb") as stream:
+            np.save(stream, explanation.grid, allow_pickle=False)
+        return
     picture = explain_radiograph(
-        load(bundle, engine=engine, device=device),
-        read(file),
-        method=method,
-        target=target,
-        versus=versus,
-        style=style,
+        model, radiograph, method=method, target=target, versus=versus, style=style
     )
     output.write_bytes(picture)

@@ -27,7 +27,7 @@ class ServerMetadata(Schema):
 
     name: Literal["pacx"] = "pacx"
     version: str
-    extensions: tuple[str, ...] = ("binary_tensor_data",)
+    extensions: tuple[str, ...] = ("binary_tensor_data", "model_configuration")
 
 
 class ServerLive(Schema):
@@ -58,6 +58,14 @@ class ModelMetadata(Schema):
     platform: str = "pacx_bundle"
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class ModelConfiguration(Schema):
+    """Triton's extension of model configurations: what a client needs of it."""
+
+    name: str
+    platform: str = "pacx_bundle"
+    max_batch_size: int = Field(ge=1, description="Images of one request that are surely admitted.")
 
 
 class ModelList(Schema):

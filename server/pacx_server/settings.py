@@ -17,7 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from pacx.engines.protocol import ENGINES, Precision
+from pacx.engines.protocol import ENGINES, EngineChoice, Precision
 from pacx.errors import SettingsError
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./:\-]*$")]
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         (),
         description="Public keys, separated by commas; a bundle must be signed by one of them.",
     )
-    engine: str = Field(
+    engine: EngineChoice = Field(
         "auto", description=f"{', '.join(f'`{name}`' for name in ENGINES)}, or `auto`."
     )
     precision: Precision | None = Field(None, description="None lets the engine choose.")

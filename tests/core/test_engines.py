@@ -37,14 +37,16 @@ from pacx.errors import (
 )
 from pacx.preprocessing import normalise
 
-EVERYWHERE = {Variant("onnxruntime", "cpu", "f32"), Variant("openvino", "cpu", "f32")}
+TORCH = Variant("torch", "cpu", "f32")  # type: ignore[arg-type]
+"""What a floor above adds."""
+EVERYWHERE = {Variant("onnxruntime", "cpu", "f32"), Variant("openvino", "cpu", "f32"), TORCH}
 """What every machine has that runs these tests."""
 
 
 Opened: TypeAlias = Callable[[], Engine]
 
 
-@pytest.fixture(params=VARIANTS, ids=str, scope="module")
+@pytest.fixture(params=(*VARIANTS, TORCH), ids=str, scope="module")
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opened]:
@@ -189,7 +191,7 @@ def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("caffe", {}, "no such engine"),
+        ("caffe", {}, "no such engine; known ones are auto, .*, triton, torch"),
         ("onnxruntime", {"device": "cuda"}, "no device cuda"),
         ("onnxruntime", {"precision": "bf16"}, "f32 and int8 only"),
         ("openvino", {"device": "npu"}, "no device npu"),
@@ -200,6 +202,8 @@ def test_closed_engine_is_closed(tiny_bundle: Bundle) -> None:
         ("tensorrt", {"device": "cuda:x"}, "devices cuda"),
         ("tensorrt", {"device": "cuda:99"}, "no NVIDIA GPU|no GPU cuda:99"),
         ("auto", {"device": "cuda:99"}, "no device cuda:99"),
+        ("torch", {"device": "cuda"}, "device cpu"),
+        ("torch", {"precision": "bf16"}, "precision f32"),
     ],
 )
 def test_what_is_not_there_is_an_error_and_no_fallback(

@@ -23,7 +23,7 @@ from pacx_export.assembly import export_bundle
 from pacx_export.commands import app
 from pacx_export.graphs import Classifier, graphs
 from pacx_export.pictures import verification_pictures
-from pacx_export.verification import FILE, VARIANTS, Verification, verify
+from pacx_export.verification import FILE, NO_FILMS, VARIANTS, Verification, verify
 from pacx_export.weights import load_classifier
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.runs import RunDirectory
@@ -206,7 +206,7 @@ def test_the_model_card_states_what_the_manifest_states(tiny_bundle: Bundle) -> 
     card = tiny_bundle.path("README.md").read_text()
     assert "not for clinical use" in card
     assert "**not offered**" in card
-    assert "24 phantoms, 9 adversarial ones. There is no real radiograph among them." in card
+    assert f"24 phantoms, 9 adversarial ones. {NO_FILMS}" in card
 
 
 def test_the_command_refuses_a_directory_that_exists(

@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 from pacx.bundle import Bundle
 from pacx.engines import open_gated, open_ungated
 from pacx.engines.parity import LIMITS
 from pacx.errors import BundleError, EngineUnavailable
-from pacx.preprocessing import normalise
+from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx_export.commands import app
 from pacx_export.int8 import GRAPHS, RECIPES, export_int8
+from pacx_export.int8_onnxruntime import blockwise
 from pacx_export.int8_openvino import weight_only
+from pacx_export.pictures import calibration_pictures
 from pacx_export.verification import Verification
 from pacx_training.cohorts.phantom import phantom_radiograph
 from tests.tiny_bundle import INTEGER_LIMITS
@@ -42,6 +47,36 @@ def test_the_report_is_part_of_the_copy(integer_bundle: Bundle) -> None:
     assert all(result.passed for result in added)
     card = integer_bundle.path("README.md").read_text()
     assert all(f"`predict` on {engine} int8" in card for engine in ENGINES)
+
+
+def test_phantoms_alone_are_warned_of_in_report_card_and_command(
+    integer_bundle: Bundle, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Verification.model_validate_json(integer_bundle.path("verification.json").read_bytes())
+    assert report.integers is not None
+    assert report.integers.calibrated_on == {"phantom": 32}
+    assert report.integers.proved_on == {"phantom": 24, "adversarial": 9}
+    card = integer_bundle.path("README.md").read_text()
+    assert len(report.doubts) == 3
+    assert all(doubt in card for doubt in report.doubts)
+    monkeypatch.setitem(LIMITS, "int8", INTEGER_LIMITS)
+    monkeypatch.setattr("pacx_export.int8.RECIPES", {"onnxruntime": (blockwise,)})
+    arguments = ["int8", str(tiny_bundle.directory), "-o", str(tmp_path / "made")]
+    told = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert told.exit_code == 0, told.output
+    for doubt in report.doubts:
+        assert f"Warning: {doubt.strip('*')} --films FOLDER" in told.stderr
+
+
+@pytest.mark.parametrize(("count", "kind"), [(96, "film"), (95, "phantom")])
+def test_ranges_come_from_films_where_enough_are_left_beside_the_proof(
+    count: int, kind: str, tmp_path: Path
+) -> None:
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 32), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    pictures = calibration_pictures(tmp_path, PreprocessingSpec(size=32))
+    assert {name: batch.shape for name, batch in pictures.items()} == {kind: (32, 32, 32)}
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -51,7 +51,9 @@ def test_triton_client_finds_server_and_model(client: triton.InferenceServerClie
     assert client.is_model_ready("tiny")
     assert client.is_model_ready("tiny", "1.0")
     assert not client.is_model_ready("tiny", "2.0")
-    assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
+    extensions = client.get_server_metadata()["extensions"]
+    assert {"binary_tensor_data", "model_configuration"} <= set(extensions)
+    assert client.get_model_config("tiny")["max_batch_size"] == 8
     metadata = client.get_model_metadata("tiny")
     assert {tensor["name"] for tensor in metadata["inputs"]} == {"image", "pixel_values"}
     shapes = {tensor["name"]: tensor["shape"] for tensor in metadata["outputs"]}

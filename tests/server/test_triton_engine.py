@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +34,30 @@ def test_remote_predict_passes_the_replay_and_agrees(address: str, tiny_bundle: 
     assert remote.keys() == near.keys()
     for name, wanted in near.items():
         np.testing.assert_allclose(remote[name], wanted, atol=1e-5)
+
+
+def test_no_more_rows_are_sent_than_the_remote_model_takes(
+    serving: Serving, tiny_bundle: Bundle
+) -> None:
+    pictures = np.random.default_rng(2).random((10, 32, 32), dtype=np.float32)
+    inputs = {"pixel_values": normalise(pictures, tiny_bundle.manifest.input)}
+    wanted = open_ungated(tiny_bundle, "onnxruntime").run("predict", inputs)
+    settings = {"PACX_BUNDLES": str(tiny_bundle.directory), "PACX_ENGINE": "onnxruntime"}
+    with serving(**settings, PACX_QUEUE_COUNT="3") as url:
+        remote = open_ungated(tiny_bundle, "triton", device=url).run("predict", inputs)
+        refused = httpx.post(f"{url}/v2/models/tiny/infer", json=as_json(inputs), timeout=60)
+    assert refused.json()["code"] == "queue_full", "the remote would have taken them at once"
+    for name, tensor in wanted.items():
+        np.testing.assert_allclose(remote[name], tensor, atol=1e-5)
+
+
+def as_json(inputs: dict[str, np.ndarray]) -> dict[str, object]:
+    """Tensors as the protocol writes them in JSON."""
+    tensors = [
+        {"name": name, "datatype": "FP32", "shape": array.shape, "data": array.ravel().tolist()}
+        for name, array in inputs.items()
+    ]
+    return {"inputs": tensors}
 
 
 def test_verify_holds_a_remote_server_to_float32_where_nobody_says_otherwise(

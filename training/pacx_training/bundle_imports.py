@@ -6,20 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from pacx.bundle import HEADS, Bundle
-from pacx.manifest import AnatomySpec, HeadSpec, NoveltySpec
+from pacx.manifest import HeadSpec, NoveltySpec
 from pacx.novelty import MEAN, WHITENING
 from pacx_training.anatomy_files import save_anatomy
-from pacx_training.bundle_weights import bundle_network
-from pacx_training.checkpoints import load_strictly
+from pacx_training.bundle_weights import bundle_decoder, bundle_network
 from pacx_training.novelty import FittedNovelty, save_novelty
 from pacx_training.provenance import extended
 from pacx_training.runs import RunDirectory, TrainedHead
-from pacx_training.segmentation import AnatomyConfig, AnatomyDecoder
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -40,8 +37,9 @@ def import_bundle(bundle: Bundle, output: Path) -> None:
     run.save_heads(_head(spec, arrays) for spec in manifest.heads)
     if manifest.novelty is not None:
         save_novelty(run, _novelty(manifest.novelty, arrays))
-    if manifest.anatomy is not None:
-        _save_anatomy(run, manifest.anatomy, _below("anatomy.", arrays), manifest.encoder.grid[0])
+    decoder = bundle_decoder(bundle)
+    if manifest.anatomy is not None and decoder is not None:
+        save_anatomy(run, decoder, manifest.anatomy)
     step = f"pacx import {manifest.name} {manifest.version}"
     run.save_provenance(extended(manifest.provenance, step, ()))
     run.save_environment()
@@ -64,20 +62,3 @@ def _head(spec: HeadSpec, arrays: Arrays) -> TrainedHead:
 
 def _novelty(spec: NoveltySpec, arrays: Arrays) -> FittedNovelty:
     return FittedNovelty(spec=spec, mean=arrays[MEAN], whitening=arrays[WHITENING])
-
-
-def _save_anatomy(run: RunDirectory, spec: AnatomySpec, arrays: Arrays, grid: int) -> None:
-    width, embed_dim = arrays["reduce.weight"].shape
-    detail, features = len(arrays["detail.bias"]), len(arrays["refine.bias"])
-    upsampling = round((len(arrays["up.bias"]) / features) ** 0.5)
-    config = AnatomyConfig(
-        embed_dim=embed_dim,
-        grid=grid,
-        width=width,
-        detail=detail,
-        features=features,
-        upsampling=upsampling,
-    )
-    decoder = AnatomyDecoder(config)
-    load_strictly(decoder, {name: torch.from_numpy(array) for name, array in arrays.items()})
-    save_anatomy(run, decoder, spec)

@@ -1,12 +1,15 @@
-"""The encoder of a bundle in torch, with the weights that the bundle stores."""
+"""Encoder and anatomy decoder of a bundle in torch, with the weights that the bundle stores."""
 
 from __future__ import annotations
 
 import json
 
-from pacx.bundle import WEIGHTS, Bundle
+from pacx.bundle import HEADS, WEIGHTS, Bundle
 from pacx_training.checkpoints import load_strictly, read_tensors
 from pacx_training.encoder import EncoderConfig, VisionTransformer
+from pacx_training.segmentation import AnatomyConfig, AnatomyDecoder
+
+_ANATOMY = "anatomy."
 
 
 def bundle_network(bundle: Bundle) -> VisionTransformer:
@@ -35,3 +38,28 @@ def encoder_config(bundle: Bundle) -> EncoderConfig:
         layer_norm_eps=hub["layer_norm_eps"],
         position_embedding="learned",
     )
+
+
+def bundle_decoder(bundle: Bundle) -> AnatomyDecoder | None:
+    """What finds heart and lungs; None where the bundle has no such decoder.
+
+    Raises:
+        CheckpointError: The weights are no decoder.
+    """
+    if bundle.manifest.anatomy is None:
+        return None
+    stored = read_tensors(bundle.path(HEADS))
+    tensors = {k.removeprefix(_ANATOMY): v for k, v in stored.items() if k.startswith(_ANATOMY)}
+    width, embed_dim = tensors["reduce.weight"].shape
+    features = len(tensors["refine.bias"])
+    config = AnatomyConfig(
+        embed_dim=embed_dim,
+        grid=bundle.manifest.encoder.grid[0],
+        width=width,
+        detail=len(tensors["detail.bias"]),
+        features=features,
+        upsampling=round((len(tensors["up.bias"]) / features) ** 0.5),
+    )
+    decoder = AnatomyDecoder(config)
+    load_strictly(decoder, tensors)
+    return decoder.eval()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, entry_points, version
 
 from pacx.bundle import Bundle
 from pacx.engines.base import GraphEngine
@@ -47,6 +47,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _ON_PROCESSORS: tuple[EngineName, ...] = ("openvino", "onnxruntime")
 _ON_CUDA: tuple[EngineName, ...] = ("tensorrt", "onnxruntime")
 """What ``auto`` chooses from, the fastest first."""
+ENTRY_POINT_GROUP = "pacx.engines"
+"""Where a floor above adds an engine, which is imported only when it is named."""
 _ENGINES: Mapping[
     EngineName,
     type[OpenVinoEngine] | type[OnnxRuntimeEngine] | type[TensorRtEngine] | type[TritonEngine],
@@ -72,7 +74,8 @@ def open_engine(
         bundle: Whose graphs to run.
         name: One of ``ENGINES``, or ``auto``: every graph on the first that is installed, has
             the device and precision, and gets the graph right; of OpenVINO and ONNX Runtime, or
-            on ``cuda`` of TensorRT and ONNX Runtime.
+            on ``cuda`` of TensorRT and ONNX Runtime. ``torch``, for research, is an engine that
+            a floor above adds; no server serves it.
         device: ``cpu``, ``cuda``, ..., or Triton's address; there is no silent fallback.
         precision: Of the arithmetic; None takes the engine's default for this processor.
         threads: None leaves the choice to the engine.
@@ -122,11 +125,24 @@ def open_ungated(
 ) -> GraphEngine:
     """Do the same without the replay, for those who measure what an engine computes."""
     kinds = {str(engine): kind for engine, kind in _ENGINES.items()}
-    if name not in kinds:
-        raise EngineUnavailable(
-            f"There is no such engine; known ones are auto, {', '.join(ENGINES)}."
-        )
-    return kinds[name](bundle, device=device, precision=precision, threads=threads)
+    kind = kinds[name] if name in kinds else _added(name)
+    return kind(bundle, device=device, precision=precision, threads=threads)
+
+
+def _added(name: str) -> Callable[..., GraphEngine]:
+    """An engine that a floor above adds."""
+    added = entry_points(group=ENTRY_POINT_GROUP)
+    if name not in added.names:
+        known = ", ".join(("auto", *ENGINES, *sorted(added.names)))
+        raise EngineUnavailable(f"There is no such engine; known ones are {known}.")
+    try:
+        engine: Callable[..., GraphEngine] = added[name].load()
+    except ImportError as error:
+        package = (error.name or name).partition(".")[0]
+        raise ExtraMissing(
+            f'The engine {name} needs {package}: pip install "pacx[explain]".'
+        ) from error
+    return engine
 
 
 def available_engines() -> dict[str, str]:

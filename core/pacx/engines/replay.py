@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from pacx.bundle import Bundle
 from pacx.engines.base import graph_spec
 from pacx.engines.parity import LIMITS, Measure, distances
-from pacx.engines.protocol import Engine, Precision, Tensor
+from pacx.engines.protocol import Engine, Precision, Tensor, methods_of
 from pacx.errors import BundleError, EngineError, EngineUnavailable
 from pacx.manifest import Manifest
 from pacx.preprocessing import normalise
@@ -76,6 +76,7 @@ class GatedEngine:
         self.name = engine.name
         self.precision: Precision = engine.precision
         self.device = engine.device
+        self.explanations = methods_of(engine)
         self._bundle = bundle
         self._engine = engine
         self._reports: dict[str, GraphReport] = {}

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from tritonclient.http import InferenceServerClient
 
 ROWS = 8
-"""The most images of one remote call; ``pacx export triton`` allows as many by default."""
+"""The most images of one remote call; ``pacx export triton`` allows as many by default.
+
+Fewer are sent where the remote model's ``max_batch_size`` is smaller."""
 
 
 class TritonEngine(GraphEngine):
@@ -65,9 +67,10 @@ class TritonEngine(GraphEngine):
     def load(self, spec: GraphSpec) -> Runner:
         """Find the remote model of a graph."""
         model = self._find(spec)
+        most = self._most_rows(model)
 
         def run(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            parts = [self._infer(model, spec, part) for part in in_parts(inputs, ROWS)]
+            parts = [self._infer(model, spec, part) for part in in_parts(inputs, most)]
             return {
                 tensor.name: np.concatenate([p[tensor.name] for p in parts])
                 for tensor in spec.outputs
@@ -86,6 +89,16 @@ class TritonEngine(GraphEngine):
         except (OSError, self._library.utils.InferenceServerException) as error:
             raise EngineUnavailable("The Triton server does not answer.") from error
         raise EngineUnavailable(f"The Triton server has no model {' or '.join(candidates)}.")
+
+    def _most_rows(self, model: str) -> int:
+        """What the remote model takes at once; 0 is Triton's word for not batching by itself."""
+        try:
+            limit = self._client().get_model_config(model).get("max_batch_size", 0)
+        except self._library.utils.InferenceServerException:
+            limit = 0  # the protocol itself knows no configurations
+        except OSError as error:
+            raise EngineUnavailable("The Triton server does not answer.") from error
+        return min(ROWS, limit) if limit > 0 else ROWS
 
     def _infer(
         self, model: str, spec: GraphSpec, inputs: Mapping[str, Tensor]

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
-from pacx.bundle import HEADS, Bundle
+from pacx.bundle import Bundle
 from pacx.engines import VARIANTS, Engine, Variant, open_ungated
 from pacx.engines.parity import LIMITS, Measure, distances, probabilities
 from pacx.engines.protocol import Tensor
@@ -25,9 +24,8 @@ from pacx_evaluation.measurements import Measurement, Section, ends
 from pacx_evaluation.protocols.sampling import Rows, auroc_change, reported_films
 from pacx_evaluation.protocols.study import Outcome, Study
 from pacx_evaluation.subjects.encoder import LocalEncoder, as_radiograph
-from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
-from pacx_training.bundle_weights import bundle_network
+from pacx_export.weights import bundle_classifier
 
 NAME = "export-parity"
 BATCH = 8
@@ -100,26 +98,13 @@ def run(study: Study) -> Outcome:
     return Outcome(section=section)
 
 
-def torch_classifier(bundle: Bundle) -> Classifier:
-    """Encoder and heads in torch, float32, with the weights that a bundle stores.
-
-    Raises:
-        CheckpointError: The weights are no encoder.
-    """
-    classifier = Classifier(bundle_network(bundle), bundle.manifest.heads)
-    stored = load_file(bundle.path(HEADS))
-    wanted = classifier.heads.state_dict()
-    classifier.heads.load_state_dict({key: stored[f"heads.{key}"] for key in wanted})
-    return classifier.eval().requires_grad_(False)
-
-
 def _comparisons(study: Study, bundle: Bundle, films: Rows) -> Iterator[Comparison | Variant]:
     """What every engine computed, or one that this machine or bundle has not."""
     spec = bundle.manifest.input
     paths = [study.benchmark.cohort.paths[row] for row in films.tolist()]
     pixels = np.stack([prepare(as_radiograph(path), spec).pixels for path in paths])
     with torch.inference_mode():
-        wanted = _outputs(TorchEngine(torch_classifier(bundle)), normalise(pixels, spec))
+        wanted = _outputs(TorchEngine(bundle_classifier(bundle)), normalise(pixels, spec))
     for variant in VARIANTS:
         try:
             engine = open_ungated(

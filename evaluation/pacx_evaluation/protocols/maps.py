@@ -15,8 +15,8 @@ from pacx.findings import target_index
 from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
 from pacx_evaluation.faithfulness import randomised
-from pacx_evaluation.protocols.export_parity import torch_classifier
 from pacx_export.torch_engine import TorchEngine
+from pacx_export.weights import bundle_classifier
 
 Method = Callable[[Question], Map]
 GAUSSIAN_WIDTH = 0.25
@@ -69,7 +69,7 @@ class Explained:
 
 def explained(bundle: Bundle, seed: int) -> Explained:
     """Open a bundle for explanations."""
-    random = TorchEngine(randomised(torch_classifier(bundle), seed))
+    random = TorchEngine(randomised(bundle_classifier(bundle), seed))
     return Explained(model=pacx.model.load(bundle.directory), random=random)
 
 

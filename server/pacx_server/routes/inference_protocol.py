@@ -20,6 +20,7 @@ from pacx_server.callers import MAY_PREDICT, PredictCaller, TheService
 from pacx_server.examination import ask
 from pacx_server.intake import Visit, all_usable, receive_message
 from pacx_server.protocol_schemas import (
+    ModelConfiguration,
     ModelMetadata,
     ServerLive,
     ServerMetadata,
@@ -112,6 +113,18 @@ async def model_metadata(name: Name, service: TheService) -> ModelMetadata:
 async def version_metadata(name: Name, version: Version, service: TheService) -> ModelMetadata:
     """Inputs and outputs of one version of a model."""
     return _metadata(_find(service, name, version))
+
+
+@router.get(
+    f"{_MODEL}/config",
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[MAY_PREDICT],
+)
+async def model_configuration(name: Name, service: TheService) -> ModelConfiguration:
+    """How many images one request may hold."""
+    settings, model = service.settings, _find(service, name, None).model
+    most = min(settings.max_batch, settings.queue_count)
+    return ModelConfiguration(name=model.manifest.name, max_batch_size=most)
 
 
 @router.get(f"{_MODEL}/ready", responses=problems(404, 422, 503))
