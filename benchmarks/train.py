@@ -1,10 +1,11 @@
 """How fast each kind of training goes, beside the straightforward loop, and what loading costs.
 
 The straightforward loop computes in float32 and makes each batch when it needs it, stage 1 from
-files that it decodes anew. The loop is the product's own, in bf16 where the processor has it. With one batch that is handed out again
-and again it shows what the step alone costs. All are run in turn, so that a busy machine slows
-all; a rate is that of the median step, and the best of several rounds counts. On a machine that
-is busy with other things ``--clock cpu`` counts the processor's time of this process instead.
+files that it decodes anew. The loop is the product's own, in bf16 where the processor has it. With
+one batch that is handed out again and again it shows what the step alone costs. All are run in
+turn, so that a busy machine slows all; a rate is that of the median step, and the best of several
+rounds counts. On a machine that is busy with other things ``--clock cpu`` counts the processor's
+time of this process instead.
 
     python benchmarks/train.py --architecture vit_small_patch16_224 --batch 32 --steps 8
 """
