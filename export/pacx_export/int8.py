@@ -77,7 +77,7 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
         ]
         if not results:
             raise BundleError("No integer variant passes. " + " ".join(refusals))
-        add_results(bundle, folder, results)
+        add_results(folder, results)
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 

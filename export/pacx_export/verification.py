@@ -21,8 +21,8 @@ from pacx.engines.parity import LIMITS, Measure, decisions, distances
 from pacx.engines.protocol import Tensor
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphName, GraphSpec, RefusedVariant
-from pacx.model_card import CARD
-from pacx_export.card import model_card
+from pacx.model_card import CARD, with_section
+from pacx_export.card import ENGINES, bullets
 from pacx_export.graphs import BATCH, Graph
 from pacx_export.reference import answers, graph_inputs
 
@@ -174,12 +174,11 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
     )
 
 
-def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) -> None:
+def add_results(folder: Path, results: Sequence[GraphParity]) -> None:
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
-        bundle: The variant belongs to it.
-        folder: A copy of it; earlier results of the same variant are replaced.
+        folder: A copy of the bundle; earlier results of the same variant are replaced.
         results: Of the variant.
     """
     report = Verification.model_validate_json((folder / FILE).read_bytes())
@@ -193,8 +192,16 @@ def add_results(bundle: Bundle, folder: Path, results: Sequence[GraphParity]) ->
     changes = {"results": (*kept, *results), "unproved": tuple(open_still)}
     whole = report.model_copy(update=changes)
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    card = model_card(bundle.manifest, whole.statements)
-    (folder / CARD).write_text(card, encoding="utf-8")
+    card = (folder / CARD).read_text(encoding="utf-8")
+    (folder / CARD).write_text(with_section(card, ENGINES, bullets(whole.statements)), "utf-8")
+
+
+def proved(folder: Path) -> tuple[str, ...]:
+    """What the card of the bundle in a folder says of its engines; nothing without a report."""
+    path = folder / FILE
+    if not path.is_file():
+        return ()
+    return Verification.model_validate_json(path.read_bytes()).statements
 
 
 def _engines(bundle: Bundle, unproved: list[RefusedVariant]) -> Iterator[Engine]:
