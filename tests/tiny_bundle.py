@@ -51,7 +51,8 @@ def _head(width: int, *, simulated: bool) -> TrainedHead:
             temperature=1.5,
             calibrated=True,
             simulated=simulated,
-            training_positives=12,
+            training_positives=6,
+            training_films=12,
         )
         for label in LABELS
     )

@@ -133,6 +133,21 @@ def staging(directory: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def copied(bundle: Bundle, directory: Path) -> Iterator[Path]:
+    """Offer a copy of a bundle to change; it becomes ``directory`` as in :func:`staging`.
+
+    The signature is left out: it would not fit what is changed.
+
+    Raises:
+        BundleError: ``directory`` exists already.
+    """
+    with staging(directory) as folder:
+        shutil.copytree(bundle.directory, folder, dirs_exist_ok=True)
+        (folder / SIGNATURE).unlink(missing_ok=True)
+        yield folder
+
+
 def _make_readable(folder: Path) -> None:
     """Let everybody read what was written with a private mask, as a server's user must."""
     folder.chmod(0o755)

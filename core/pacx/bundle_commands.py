@@ -16,9 +16,10 @@ from pacx.comparison import compare_bundles
 from pacx.engine_options import ALL_ENGINES, ALL_PRECISIONS, DeviceOption
 from pacx.engines import ENGINES, Engine, open_engine, verify_engine
 from pacx.engines.protocol import PRECISIONS
-from pacx.errors import EngineUnavailable, ExtraMissing
+from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
+from pacx.evaluated_card import evaluated_card, write_evaluated
 from pacx.manifest import FindingSpec
-from pacx.model_card import CARD, missing_statements
+from pacx.model_card import missing_statements
 
 app = typer.Typer(no_args_is_help=True, help="Inspect and verify model bundles.")
 Directory = Annotated[str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")]
@@ -47,9 +48,31 @@ def inspect(
 
 
 @app.command()
-def card(directory: Directory) -> None:
+def card(
+    directory: Directory,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="A report of pacx evaluate about this bundle, to be added; repeatable."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a new version of the bundle with this card."),
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of the new bundle, such as 1.0.1; with --output.")
+    ] = None,
+) -> None:
     """Print the model card of a bundle whose every file was checked."""
-    typer.echo(open_bundle(resolve(directory)).path(CARD).read_text(encoding="utf-8"), nl=False)
+    if (output is None) != (version is None):
+        raise BundleError("A new version needs both: --output FOLDER and --version 1.0.1.")
+    if output is not None and not report:
+        raise BundleError("--output writes a card with results: name a report with --report.")
+    opened = open_bundle(resolve(directory))
+    if output is None or version is None:
+        typer.echo(evaluated_card(opened, report or ()), nl=False)
+        return
+    made = write_evaluated(opened, report or (), output, version)
+    _console.print(f"sha256 {made.sha256}", highlight=False)
 
 
 @app.command()
@@ -176,7 +199,7 @@ def _findings(opened: Bundle) -> Table:
         table.add_row(
             finding.label,
             finding.group,
-            "-" if finding.training_positives is None else str(finding.training_positives),
+            finding.training_counts,
             _auroc(finding),
             f"{finding.threshold:.3f}",
         )

@@ -66,7 +66,16 @@ class FindingSpec(_Frozen):
     training_positives: int | None = Field(
         None, ge=1, description="Positive films the head was trained on; null where not known."
     )
+    training_films: int | None = Field(
+        None, ge=1, description="Films of known truth it was trained on; null where not known."
+    )
     validation_auroc: Interval | None = Field(None, description="Reported once, on held-out films.")
+
+    @property
+    def training_counts(self) -> str:
+        """For tables, such as ``291 of 533``; a dash where nothing is known."""
+        positives = "-" if self.training_positives is None else str(self.training_positives)
+        return positives if self.training_films is None else f"{positives} of {self.training_films}"
 
 
 class ValueSpec(_Frozen):

@@ -12,13 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from pacx.bundle import HEADS, Bundle, open_bundle, staging, write_manifest
+from pacx.bundle import HEADS, Bundle, copied, open_bundle, write_manifest
+from pacx.engines.base import INT8
+from pacx.engines.plans import FOLDER
 from pacx.manifest import FindingSpec, HeadSpec, Manifest, Source
+from pacx.model_card import CARD, carrying, with_section
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.local_fit import LocalFit
-from pacx_export.card import model_card
+from pacx_export.card import bullets, model_card
+from pacx_export.verification import proved
 from pacx_training.provenance import extended
 
+STEP = "pacx calibrate"
+HEADING = "Calibrated on local films"
+LIMITATION = (
+    f"Probabilities are for the prevalences that the card states under '{HEADING}'; where it "
+    "states none, they keep the prior that the model came with."
+)
+_ENGINES = (
+    "The engines were proved before; since then nothing has changed but temperatures, thresholds "
+    "and biases of heads. Decisions were counted at the former thresholds. Where a prevalence was "
+    "stated, integer variants and TensorRT engines are left out: they hold biases of their own."
+)
 HEADER_LENGTH_BYTES = 8
 """A safetensors file starts with the length of its JSON header, little endian."""
 
@@ -33,8 +48,7 @@ def write_calibrated(
     """
     by_label = {fit.label: fit for fit in fits}
     manifest = _calibrated(bundle.manifest, by_label, benchmark, version)
-    with staging(directory) as folder:
-        shutil.copytree(bundle.directory, folder, dirs_exist_ok=True)
+    with copied(bundle, directory) as folder:
         _shift(folder, bundle.manifest, by_label)
         facts = [fit.model_dump() for fit in fits]
         (folder / "calibration.json").write_text(json.dumps(facts, indent=2) + "\n")
@@ -43,20 +57,39 @@ def write_calibrated(
     return open_bundle(directory)
 
 
+def trained_at(fit: LocalFit) -> str:
+    """The prevalence that a head learnt from, with its counts, or that it is not recorded."""
+    if fit.training_prevalence is None:
+        return "not recorded"
+    return f"{fit.training_prevalence:.3f} ({fit.training_positives} of {fit.training_films} films)"
+
+
 def _write_card(folder: Path, manifest: Manifest, fits: tuple[LocalFit, ...]) -> None:
-    """Replace ``README.md`` by a card that states the local fit."""
-    lines = [f"- {_sentence(fit)}" for fit in fits]
-    text = model_card(manifest) + "\n## Calibrated on local films\n\n" + "\n".join(lines) + "\n"
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    """Replace ``README.md`` by a card that states the local fit and keeps what others added."""
+    path, parity = folder / CARD, proved(folder)
+    lines = [*map(_card_line, fits), *[_ENGINES] * bool(parity)]
+    fresh = with_section(model_card(manifest, parity), HEADING, bullets(lines))
+    path.write_text(carrying(fresh, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def _sentence(fit: LocalFit) -> str:
-    prior = ""
-    if fit.corrected_prevalence is not None:
-        prior = f"; probabilities are for a prevalence of {fit.corrected_prevalence:.3f}"
+def _card_line(fit: LocalFit) -> str:
+    """One sentence of the card on one finding."""
     return (
-        f"{fit.label}: {fit.positives} of {fit.films} films positive ({fit.local_prevalence:.3f}); "
-        f"ECE {fit.ece_before:.3f} before, {fit.ece:.3f} after, on the same films{prior}."
+        f"{_step(fit)}. ECE {fit.ece_before:.3f} before, {fit.ece:.3f} after; mean probability "
+        f"{fit.mean_probability:.3f} before any correction; all on the films that were fitted on."
+    )
+
+
+def _step(fit: LocalFit) -> str:
+    """What was done, with all three prevalences, for the card and for the provenance."""
+    meant = (
+        f"corrected to a stated prevalence of {fit.corrected_prevalence:.3f}"
+        if fit.corrected_prevalence is not None
+        else "not corrected for prevalence"
+    )
+    return (
+        f"{fit.label}: trained at a prevalence of {trained_at(fit)}, fitted at "
+        f"{fit.local_prevalence:.3f} ({fit.positives} of {fit.films} local films), {meant}"
     )
 
 
@@ -82,7 +115,12 @@ def _calibrated(
             "version": version,
             "created": datetime.now(UTC).date().isoformat(),
             "heads": heads,
-            "provenance": extended(manifest.provenance, "pacx calibrate", (source,)),
+            "provenance": extended(
+                manifest.provenance,
+                f"{STEP}: {'; '.join(_step(fit) for fit in fits.values())}",
+                (source,),
+                (LIMITATION,),
+            ),
         }
     )
 
@@ -96,7 +134,9 @@ def _finding(spec: FindingSpec, fits: Mapping[str, LocalFit]) -> FindingSpec:
 
 
 def _shift(folder: Path, manifest: Manifest, fits: Mapping[str, LocalFit]) -> None:
-    """Move the biases of the heads, and the reference outputs that depend on them.
+    """Move the biases of the heads and the reference outputs that depend on them.
+
+    What was compiled from the old biases is removed.
 
     A shift s of the log odds after division by the temperature T is a shift of s T of the logit.
     """
@@ -107,6 +147,8 @@ def _shift(folder: Path, manifest: Manifest, fits: Mapping[str, LocalFit]) -> No
     shifts += [0.0] * len(manifest.values)
     if not any(shifts):
         return
+    for built in (INT8, FOLDER):  # they hold biases of their own
+        shutil.rmtree(folder / built, ignore_errors=True)
     _edit(folder / HEADS, _moved_biases(folder, manifest, shifts))
     reference = folder / manifest.reference.file
     tensors = load_file(reference)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pacx_evaluation.asked import PROTOCOL_NAMES, Asked
 from pacx_evaluation.progress import shown
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _console = Console(stderr=True)
 
 
 def evaluate(
+    context: typer.Context,
     subjects: Subjects,
     benchmark: Annotated[str, typer.Option(help="nih, hannover, ..., or a manifest.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The report's folder.")],
@@ -37,10 +39,7 @@ def evaluate(
     ] = None,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(
-            help="linear, few-label, finetune, segmentation, calibration, subgroups, alignment, "
-            "robustness, export-parity, explanations or speed; repeatable."
-        ),
+        typer.Option(help=f"{', '.join(PROTOCOL_NAMES[:-1])} or {PROTOCOL_NAMES[-1]}; repeatable."),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="A manifest's column to ask about; repeatable.")
@@ -76,6 +75,10 @@ def evaluate(
 ) -> None:
     """Measure encoders by the paper's protocol and write a report."""
     with shown(_console, as_json=events) as progress:
+        protocols = tuple(dict.fromkeys(protocol or ["linear"]))
+        given = _given(context)
+        Asked(benchmark=benchmark, protocols=protocols, data=data, options=given).check()
+
         from pacx_evaluation.benchmarks import open_benchmark
 
         # Before anything heavy is imported: a table that is wrong is told at once.
@@ -84,6 +87,7 @@ def evaluate(
         )
 
         from pacx_evaluation.evaluation import prepare, run
+        from pacx_evaluation.protocols.requirements import check_requirements
         from pacx_evaluation.protocols.study import decoder_recipe, tuning_plan
         from pacx_evaluation.report.writer import write_report
         from pacx_evaluation.statistics.bootstrap import Bootstrap
@@ -91,24 +95,36 @@ def evaluate(
         from pacx_evaluation.subjects.cache import default_cache
         from pacx_training.cohorts.outlines import read_outlines
 
+        encoders = [open_subject(subject, seed=seed) for subject in subjects]
+        outlined = read_outlines(outlines, data) if outlines and data else ()
+        check_requirements(protocols, encoders, opened, outlined)
         study = prepare(
-            [open_subject(subject, seed=seed) for subject in subjects],
+            encoders,
             opened,
             EmbeddingCache(cache or default_cache()),
             bootstrap=Bootstrap(replicates=replicates, seed=seed),
             seed=seed,
             subsets=subsets,
             films=films,
-            outlined=read_outlines(outlines, data) if outlines and data else (),
+            outlined=outlined,
             overlays=overlays,
             tuning=tuning_plan(learning_rate, seeds=seeds, epochs=epochs),
             decoder=decoder_recipe(decoder_steps, seed),
             progress=progress,
         )
-        outcomes = run(study, protocol or ["linear"], progress)
+        outcomes = run(study, protocols, progress)
         report = write_report(study, outcomes, output)
     _console.print(_summary(report))
     _console.print(f"Report: {output / 'report.html'}", highlight=False)
+
+
+def _given(context: typer.Context) -> set[str]:
+    """The options that stood on the command line, as they are written there."""
+    return {
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
 
 
 def _summary(report: Report) -> Table:

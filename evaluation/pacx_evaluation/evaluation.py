@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pacx.errors import BenchmarkError, EvaluationError
 from pacx_evaluation.benchmarks import Benchmark
+from pacx_evaluation.benchmarks.shared_pictures import with_patients_joined
 from pacx_evaluation.progress import Progress
 from pacx_evaluation.protocols import PROTOCOLS, Entrant, Outcome, Study
+from pacx_evaluation.protocols.requirements import check_names, check_requirements
 from pacx_evaluation.protocols.study import DECODER, TUNING, TuningPlan
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, Encoder
 from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.segmentation import FittingRecipe
-
-ABOUT_LABELS = frozenset({"linear", "few-label", "finetune", "calibration", "subgroups"})
 
 
 def prepare(
@@ -38,8 +37,11 @@ def prepare(
 
     Raises:
         EvaluationError: A film cannot be used or an encoder failed.
+        BenchmarkError: Two splits share a picture.
         SubjectError: Two subjects have the same name.
     """
+    check_names(encoders)
+    benchmark = with_patients_joined(benchmark)
     entrants = [_enter(encoder, benchmark, cache, progress) for encoder in encoders]
     return Study(
         benchmark=benchmark,
@@ -61,17 +63,10 @@ def run(
     """Run protocols one after the other.
 
     Raises:
-        EvaluationError: There is no such protocol; says which there are.
-        BenchmarkError: A protocol asks about labels, and the benchmark has none.
+        SubjectError: A protocol needs something that the subjects have not.
+        BenchmarkError: The same of the benchmark.
     """
-    unknown = [name for name in protocols if name not in PROTOCOLS]
-    if unknown:
-        raise EvaluationError(f"There is no such protocol. Known ones: {', '.join(PROTOCOLS)}.")
-    if not study.benchmark.targets and (asking := ABOUT_LABELS.intersection(protocols)):
-        raise BenchmarkError(
-            f"{study.benchmark.title} has no labels: --protocol segmentation, not "
-            f"{', '.join(sorted(asking))}."
-        )
+    check_requirements(protocols, study.encoders, study.benchmark, study.outlined)
     outcomes = []
     for place, name in enumerate(protocols):
         progress(name, place, len(protocols))

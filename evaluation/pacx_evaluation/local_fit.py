@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.special import expit, logit
 
 from pacx.bundle import Bundle
 from pacx.errors import BenchmarkError
-from pacx.manifest import FindingSpec
+from pacx.manifest import FindingSpec, Manifest
 from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.measurements import Frozen
 from pacx_evaluation.statistics import calibration
@@ -22,7 +23,7 @@ from pacx_evaluation.statistics.discrimination import (
     threshold_at_sensitivity,
     too_few,
 )
-from pacx_training.heads import best_threshold, fit_temperature
+from pacx_training.heads import best_threshold, fit_scaling, fit_temperature
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -65,12 +66,17 @@ class LocalFit(Frozen):
     films: int
     positives: int
     local_prevalence: float
-    corrected_prevalence: float | None
+    training_positives: int | None = Field(description="Null where the bundle does not say.")
+    training_films: int | None
+    training_prevalence: float | None
+    corrected_prevalence: float | None = Field(description="As stated; null: not corrected.")
     temperature_before: float
     temperature: float
     threshold_before: float
     threshold: float
-    log_odds_shift: float
+    intercept: float = Field(description="Fitted log odds; 0 without a stated prevalence.")
+    log_odds_shift: float = Field(description="Intercept and correction of the prior together.")
+    mean_probability: float = Field(description="Of the local films, before the correction.")
     ece_before: float
     ece: float
     brier_before: float
@@ -83,42 +89,72 @@ def fit_finding(
     labels: Labels,
     aim: Aim,
     prevalence: float | None = None,
+    training_films: int | None = None,
 ) -> LocalFit:
     """Fit one finding on local films.
 
-    The temperature is fitted on the films as they are. Where their prevalence is not that of the
-    patients to come (selected films), log odds are then shifted to the prevalence that is given;
-    the threshold moves along, so that the same films stay positive.
+    A temperature alone keeps the prior that the head learnt. Where a prevalence is stated, an
+    intercept is fitted with it, so that the mean probability is the share of positives among the
+    local films; log odds are then shifted from that share to the prevalence, likelihood ratios
+    unchanged (Saerens et al. 2002). The threshold moves along: the same films stay positive.
 
     Args:
         spec: The finding as it is.
         logits: Of the bundle's head, ``[N]``.
         labels: Truth, ``[N]``.
         aim: Where to put the threshold.
-        prevalence: Among the patients to come, or None to leave probabilities as fitted.
+        prevalence: Among the patients to come, or None to fit the temperature alone.
+        training_films: That the head learnt the finding from, where known.
     """
-    before = expit(logits / spec.temperature)
-    temperature = fit_temperature(logits, labels)
-    fitted = expit(logits / temperature)
-    local = float(labels.mean())
-    shift = 0.0 if prevalence is None else float(logit(prevalence) - logit(local))
-    threshold = float(expit(logit(np.clip(aim.threshold(labels, fitted), 1e-9, 1 - 1e-9)) + shift))
+    before, local = expit(logits / spec.temperature), float(labels.mean())
+    if prevalence is None:
+        temperature, intercept, prior = fit_temperature(logits, labels), 0.0, 0.0
+    else:
+        temperature, intercept = fit_scaling(logits, labels)
+        prior = float(logit(prevalence) - logit(local))
+    fitted = expit(logits / temperature + intercept)
+    threshold = np.clip(aim.threshold(labels, fitted), 1e-9, 1 - 1e-9)
     return LocalFit(
         label=spec.label,
         films=len(labels),
         positives=int(labels.sum()),
         local_prevalence=local,
+        training_positives=spec.training_positives,
+        training_films=training_films,
+        training_prevalence=_share(spec.training_positives, training_films),
         corrected_prevalence=prevalence,
         temperature_before=spec.temperature,
         temperature=temperature,
         threshold_before=spec.threshold,
-        threshold=threshold,
-        log_odds_shift=shift,
+        threshold=float(expit(logit(threshold) + prior)),
+        intercept=intercept,
+        log_odds_shift=intercept + prior,
+        mean_probability=float(fitted.mean()),
         ece_before=calibration.expected_calibration_error(labels, before),
         ece=calibration.expected_calibration_error(labels, fitted),
         brier_before=_brier(labels, before),
         brier=_brier(labels, fitted),
     )
+
+
+def training_films(manifest: Manifest, spec: FindingSpec) -> int | None:
+    """From how many films a head learnt a finding; None where the bundle does not say.
+
+    Bundles from before ``training_films`` was recorded say it of the source of their heads, where
+    there is one for findings of that kind.
+    """
+    if spec.training_films is not None:
+        return spec.training_films
+    films = [
+        source.films
+        for source in manifest.provenance.sources
+        if source.use.startswith("heads:") and source.simulated == spec.simulated
+    ]
+    return films[0] if len(films) == 1 else None
+
+
+def _share(positives: int | None, films: int | None) -> float | None:
+    return None if positives is None or films is None else positives / films
 
 
 def fit_all(
@@ -158,7 +194,8 @@ def fit_all(
     for column, spec in enumerate(specs):
         found = _local(benchmark, targets.get(spec.label), logits[:, column])
         if found is not None:
-            fits.append(fit_finding(spec, *found, aim, prevalences.get(spec.label)))
+            learnt = training_films(bundle.manifest, spec)
+            fits.append(fit_finding(spec, *found, aim, prevalences.get(spec.label), learnt))
     if not fits:
         raise BenchmarkError(
             f"No finding of the bundle has {MINIMUM_POSITIVES} positive and {MINIMUM_POSITIVES} "

@@ -50,7 +50,7 @@ def calibrate(
     _, logits = predict_films(model, local.cohort.paths)
     fits = fit_all(model.bundle, logits, local, aim, _prevalences(prevalence or []))
     write_calibrated(model.bundle, fits, local, output, version)
-    _console.print(_fits(model, fits))
+    _console.print(_fits(fits))
 
 
 def drift(
@@ -75,7 +75,7 @@ def drift(
     (e1, l1), (e2, l2) = (predict_films(model, cohort.paths) for cohort in cohorts)
     found = drifting.drift(
         (e1, e2),
-        (cohorts[0].patients, cohorts[1].patients),
+        (drifting.patients_of(cohorts[0]), drifting.patients_of(cohorts[1])),
         _probabilities(model, l1, l2),
         Bootstrap(replicates=replicates),
     )
@@ -106,22 +106,29 @@ def _prevalences(texts: list[str]) -> dict[str, float]:
         raise BenchmarkError("A prevalence has the form LABEL=0.02.") from error
 
 
-def _fits(model: Model, fits: tuple[LocalFit, ...]) -> Table:
-    training = {finding.label: finding.training_positives for finding in model.manifest.findings}
-    table = Table("finding", "positive here", "positive in training", "temperature", "threshold")
-    for column in ("ECE", "Brier"):
+def _fits(fits: tuple[LocalFit, ...]) -> Table:
+    from pacx_evaluation.calibrated_bundle import trained_at
+
+    table = Table("finding", "positive here", "positive in training", "probabilities are for")
+    for column in ("mean probability", "temperature", "threshold", "ECE", "Brier"):
         table.add_column(column)
     for fit in fits:
+        meant = fit.corrected_prevalence
         table.add_row(
             fit.label,
-            f"{fit.positives} of {fit.films}",
-            str(training[fit.label]),
+            f"{fit.local_prevalence:.3f} ({fit.positives} of {fit.films} films)",
+            trained_at(fit),
+            "the prior it came with" if meant is None else f"a prevalence of {meant:.3f}",
+            f"{fit.mean_probability:.3f}",
             f"{fit.temperature_before:.2f} -> {fit.temperature:.2f}",
             f"{fit.threshold_before:.3f} -> {fit.threshold:.3f}",
             f"{fit.ece_before:.3f} -> {fit.ece:.3f}",
             f"{fit.brier_before:.3f} -> {fit.brier:.3f}",
         )
-    table.caption = "Measured on the films that were fitted on. Not for clinical use."
+    table.caption = (
+        "Measured on the films that were fitted on; mean probability, ECE and Brier before any "
+        "correction of prevalence (--prevalence LABEL=0.02). Not for clinical use."
+    )
     return table
 
 

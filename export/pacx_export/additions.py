@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pacx.bundle import Bundle, bundled, staging
+from pacx.bundle import Bundle, bundled, copied
 from pacx.errors import BundleError
 from pacx.signature import SIGNATURE
 
@@ -32,9 +32,7 @@ def adding(bundle: Bundle, directory: Path | None) -> Iterator[Path]:
     if directory is None:
         _check_may_change(bundle)
     target = directory or bundle.directory.with_name(f".{bundle.directory.name}-new")
-    with staging(target) as folder:
-        shutil.copytree(bundle.directory, folder, dirs_exist_ok=True)
-        (folder / SIGNATURE).unlink(missing_ok=True)
+    with copied(bundle, target) as folder:
         yield folder
     if directory is None:
         _replace(bundle.directory, target)

@@ -9,6 +9,8 @@ import yaml
 from pacx.manifest import FindingSpec, Interval, Manifest, Source, ValueSpec
 from pacx.model_card import DISCLAIMER, SIMULATED
 
+ENGINES = "Engines against torch"
+"""The heading of what was proved."""
 _NO_FINDINGS = "None: this model has no heads and answers embeddings and attention maps."
 _READ_OUTS = (
     "## Read-outs\n\nWhat else an embedding tells, as a check of sanity. These are no findings, "
@@ -35,11 +37,16 @@ def model_card(manifest: Manifest, parity: Iterable[str] = ()) -> str:
         _novelty(manifest),
         f"## Input\n\n{_input(manifest)}",
         f"## Made from\n\n{_sources(manifest)}",
-        f"## Limits\n\n{_bullets(manifest.provenance.limitations)}",
-        f"## Engines against torch\n\n{_bullets(parity)}",
+        f"## Limits\n\n{bullets(manifest.provenance.limitations)}",
+        f"## {ENGINES}\n\n{bullets(parity)}",
         f"## Terms\n\nWeights: {manifest.licence}. The sources' own terms stand above.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Sentences as a list; says so where there are none."""
+    return "\n".join(f"- {line}" for line in lines) or "- None stated."
 
 
 def _front_matter(manifest: Manifest) -> str:
@@ -71,9 +78,8 @@ def _findings(findings: Iterable[FindingSpec]) -> str:
 def _finding(finding: FindingSpec) -> str:
     auroc = finding.validation_auroc
     measured = "-" if auroc is None else _interval(auroc)
-    positives = "-" if finding.training_positives is None else finding.training_positives
     return (
-        f"| {finding.label} | {_group(finding)} | {positives} | {measured} "
+        f"| {finding.label} | {_group(finding)} | {finding.training_counts} | {measured} "
         f"| {finding.threshold:.3f} | {finding.temperature:.3f} |"
     )
 
@@ -169,7 +175,3 @@ def _source(source: Source) -> str:
     ]
     size = f" ({', '.join(counts)})" if counts else ""
     return f"- {source.name}{size}: {source.use}. {source.licence}. {source.citation}"
-
-
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines) or "- None stated."

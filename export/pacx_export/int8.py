@@ -86,7 +86,7 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
         ]
         if not results:
             raise BundleError("No integer variant passes. " + " ".join(refusals))
-        add_results(bundle, folder, results, trial.pictures)
+        add_results(folder, results, trial.pictures)
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 

@@ -85,7 +85,7 @@ def export_tensorrt(
         for builder in builders:
             _write(bundle, folder, builder, options, gpu)
         made = write_manifest(folder, bundle.manifest)
-        add_results(bundle, folder, _prove(bundle, made, options, pictures, gpu))
+        add_results(folder, _prove(bundle, made, options, pictures, gpu))
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 

@@ -21,8 +21,8 @@ from pacx.engines.parity import LIMITS, Measure, decisions, distances
 from pacx.engines.protocol import Tensor
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
 from pacx.manifest import GraphName, GraphSpec, RefusedVariant
-from pacx.model_card import CARD
-from pacx_export.card import model_card
+from pacx.model_card import CARD, with_section
+from pacx_export.card import ENGINES, bullets
 from pacx_export.graphs import BATCH, Graph
 from pacx_export.reference import graph_inputs
 
@@ -228,16 +228,12 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
 
 
 def add_results(
-    bundle: Bundle,
-    folder: Path,
-    results: Sequence[GraphParity],
-    integers: IntegerPictures | None = None,
+    folder: Path, results: Sequence[GraphParity], integers: IntegerPictures | None = None
 ) -> None:
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
-        bundle: The variant belongs to it.
-        folder: A copy of it; earlier results of the same variant are replaced.
+        folder: A copy of the bundle; earlier results of the same variant are replaced.
         results: Of the variant.
         integers: What it was made with, if it is one of integers; None leaves what was said.
     """
@@ -257,8 +253,16 @@ def add_results(
         }
     )
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    card = model_card(bundle.manifest, whole.statements)
-    (folder / CARD).write_text(card, encoding="utf-8")
+    card = (folder / CARD).read_text(encoding="utf-8")
+    (folder / CARD).write_text(with_section(card, ENGINES, bullets(whole.statements)), "utf-8")
+
+
+def proved(folder: Path) -> tuple[str, ...]:
+    """What the card of the bundle in a folder says of its engines; nothing without a report."""
+    path = folder / FILE
+    if not path.is_file():
+        return ()
+    return Verification.model_validate_json(path.read_bytes()).statements
 
 
 def _unproved(bundle: Bundle, engine: str, precision: Precision) -> Iterator[RefusedVariant]:

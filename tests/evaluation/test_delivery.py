@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from pacx.bundle import Bundle
-from pacx.engines import VARIANTS
+from pacx.engines import VARIANTS, Variant
 from pacx.errors import ParityExceeded, SubjectError
+from pacx.manifest import RefusedVariant
 from pacx.radiograph import Radiograph
 from pacx_evaluation.benchmarks import open_benchmark
 from pacx_evaluation.evaluation import prepare, run
@@ -30,8 +33,11 @@ from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
 from pacx_evaluation.report.writer import write_report
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
+from pacx_export.assembly import export_bundle
 from pacx_training.cohorts.outlines import phantom_films
+from pacx_training.runs import RunDirectory
 from tests.evaluation.conftest import DrawnFilms
+from tests.tiny_bundle import LABELS
 
 
 @pytest.fixture
@@ -89,6 +95,51 @@ def test_every_engine_repeats_torch_and_the_others_are_named(bundle_study: Study
     assert len(named) + len(worst) == len(VARIANTS)
     changes = [r for r in rows if r.metric == "auroc_change"]
     assert {r.target for r in changes} == {"Edema"}
+    flips = {(r.target, r.condition) for r in rows if r.metric == "flipped"}
+    assert flips == {(t, c) for t in ("all findings", *LABELS) for c in worst}
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_decisions_that_flip_at_the_bundle_s_thresholds_are_counted_and_judged(
+    tiny_bundle: Bundle, offered: bool
+) -> None:
+    refusals = [
+        RefusedVariant(graph="predict", engine="openvino", precision="bf16", reason="tried")
+    ]
+    known = {"refused": () if offered else tuple(refusals)}
+    manifest = tiny_bundle.manifest.model_copy(update=known)
+    # The threshold is 0.4 and the temperature 1.5: one film of a hundred crosses it.
+    edge = 1.5 * float(logit(0.4))
+    wanted = np.full((100, 3), edge + 1e-3, np.float32)
+    actual = wanted.copy()
+    actual[7, 1] = edge - 1e-3
+    same = np.ones((100, 4), np.float32)
+    comparison = export_parity.Comparison(
+        bundle=replace(tiny_bundle, manifest=manifest),
+        variant=Variant("openvino", "cpu", "bf16"),
+        wanted={"embedding": same, "logits": wanted},
+        actual={"embedding": same, "logits": actual},
+    )
+    assert np.argwhere(comparison.flips()).tolist() == [[7, 1]]
+    assert comparison.excess() == []
+    actual[:5, 0] = edge - 1e-3
+    assert comparison.excess() == ["6 of 300 decisions flipped"]
+    assert comparison.offered is offered
+
+
+def test_a_bundle_without_findings_is_compared_by_its_embeddings(
+    films: DrawnFilms, tiny_run: RunDirectory, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    headless = RunDirectory(tmp_path / "run")
+    headless.save_encoder(tiny_run.load_encoder())
+    headless.save_provenance(tiny_run.load_provenance())
+    made = export_bundle(headless, tmp_path / "made", name="tiny", version="0.1.0")
+    benchmark = open_benchmark(str(films.manifest), labels=["opacity"])
+    encoders = [open_subject(str(made.directory))]
+    study = prepare(encoders, benchmark, cache, bootstrap=Bootstrap(replicates=100), films=4)
+    section = export_parity.run(study).section
+    assert {row.target for row in section.measurements} == {"embedding"}
+    assert any("within tolerance: onnxruntime f32" in note for note in section.notes)
 
 
 def test_a_bundle_that_computes_something_else_than_its_weights_fails(

@@ -11,8 +11,11 @@ import pytest
 
 from pacx.errors import BenchmarkError, CohortError, SubjectError
 from pacx_evaluation.benchmarks import open_benchmark
+from pacx_evaluation.benchmarks.shared_pictures import with_patients_joined
 from pacx_evaluation.evaluation import prepare
 from pacx_evaluation.protocols import linear
+from pacx_evaluation.report.records import DataFacts
+from pacx_evaluation.report.writer import write_report
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
 from tests.evaluation.conftest import DrawnFilms
@@ -94,8 +97,39 @@ def test_the_same_picture_on_both_sides_is_refused(own_films: Callable[[], Drawn
     table["patient"] = [f"film {row}" for row in range(len(table))]
     first, second = table["path"][:2]
     (films.folder / second).write_bytes((films.folder / first).read_bytes())
-    with pytest.raises(BenchmarkError, match="share a picture"):
+    with pytest.raises(BenchmarkError, match=r"train and test share a picture \(films 1 and 2\)"):
         _ = open_benchmark(str(films.write(table))).digests
+
+
+def test_patients_who_share_a_picture_count_as_one_and_the_report_says_so(
+    own_films: Callable[[], DrawnFilms], run_folder: Path, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    films = own_films()
+    table = films.table.drop(columns="split")
+    one, two, three = (table.index[table["patient"] == f"patient {n}"] for n in (0, 4, 7))
+    for first, second in ((one[0], two[0]), (two[1], three[0])):
+        copy, original = (films.folder / table.loc[row, "path"] for row in (second, first))
+        copy.write_bytes(original.read_bytes())
+    benchmark = open_benchmark(str(films.write(table)), labels=["opacity"])
+    study = prepare(
+        [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+    )
+    patients = study.benchmark.cohort.patients
+    assert set(patients[[*one, *two, *three]]) == {"patient 0"}
+    others = [row for row in range(len(table)) if row not in {*one, *two, *three}]
+    assert patients[others].tolist() == table["patient"][others].tolist()
+    write_report(study, [linear.run(study)], tmp_path / "report")
+    told = "4 films show pictures that 3 patients have in common"
+    for name in ("data.json", "report.md", "report.html", "model_card.md"):
+        assert told in (tmp_path / "report" / name).read_text()
+    data = DataFacts.model_validate_json((tmp_path / "report" / "data.json").read_bytes())
+    assert data.patients == 10
+
+
+def test_the_same_patient_may_have_the_same_picture_twice(films: DrawnFilms) -> None:
+    table = pd.concat([films.table, films.table[:3]], ignore_index=True)
+    benchmark = open_benchmark(str(films.write(table)))
+    assert with_patients_joined(benchmark) is benchmark
 
 
 def test_a_missing_image_is_named_by_its_row(films: DrawnFilms) -> None:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 from typer import Typer
 from typer.testing import CliRunner
 
-from pacx.bundle import Bundle, open_bundle
+from pacx.bundle import Bundle, open_bundle, write_manifest
 from pacx.engines import open_engine
 from pacx.errors import BenchmarkError
 from pacx.manifest import FindingSpec
@@ -22,9 +23,13 @@ from pacx.model import Model, load
 from pacx.model_card import missing_statements
 from pacx_evaluation.drift import Drift
 from pacx_evaluation.drift import drift as compare
-from pacx_evaluation.local_fit import Aim, fit_finding
+from pacx_evaluation.drift import patients_of
+from pacx_evaluation.local_fit import Aim, fit_finding, training_films
 from pacx_evaluation.site_commands import calibrate, drift
 from pacx_evaluation.statistics.bootstrap import Bootstrap
+from pacx_evaluation.statistics.calibration import expected_calibration_error
+from pacx_training.cohorts.catalogue import read_cohort
+from pacx_training.heads import fit_scaling
 from tests.evaluation.conftest import DrawnFilms
 
 SPEC = FindingSpec(
@@ -78,6 +83,57 @@ def test_a_prior_moves_probabilities_but_not_decisions() -> None:
     )
 
 
+def _sample(seed: int, prevalence: float, films: int = 6000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are honest where half of the films are positive, three times too bold."""
+    random = np.random.default_rng(seed)
+    labels = random.random(films) < prevalence
+    # Unit normals 1.5 apart: the log odds at a prevalence of one half are 1.5 x.
+    return 3 * 1.5 * random.normal(np.where(labels, 0.75, -0.75)), labels
+
+
+@pytest.mark.parametrize("selected", [0.3, 0.5, 0.1])
+@pytest.mark.parametrize("coming", [0.03, 0.1, 0.6])
+def test_a_stated_prevalence_makes_probabilities_true_for_the_patients_to_come(
+    selected: float, coming: float
+) -> None:
+    fit = fit_finding(SPEC, *_sample(0, selected), Aim(), coming)
+    assert fit.mean_probability == pytest.approx(fit.local_prevalence, abs=1e-4)
+    logits, labels = _sample(1, coming)
+    told = expit(logits / fit.temperature + fit.log_odds_shift)
+    truth = expit(logits / 3 + logit(coming))
+    assert np.abs(told - truth).mean() < 0.02
+    assert expected_calibration_error(labels, told) < 0.03
+
+
+def test_without_a_stated_prevalence_the_prior_of_training_stays_and_is_told() -> None:
+    logits, labels = _sample(0, 0.05)
+    spec = SPEC.model_copy(update={"training_positives": 291, "training_films": 533})
+    fit = fit_finding(spec, logits, labels, Aim(), training_films=533)
+    assert (fit.log_odds_shift, fit.corrected_prevalence) == (0, None)
+    assert fit.training_prevalence == pytest.approx(291 / 533)
+    assert fit.mean_probability > 2 * fit.local_prevalence
+
+
+@given(st.integers(0, 2**16))
+@settings(max_examples=20, deadline=None)
+def test_scaling_finds_slope_and_intercept_as_a_plain_logistic_regression_does(seed: int) -> None:
+    logits, labels = _sample(seed, 0.3, films=400)
+    regression = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    regression.fit(logits[:, np.newaxis], labels)
+    temperature, intercept = fit_scaling(logits, labels)
+    assert 1 / temperature == pytest.approx(regression.coef_[0, 0], rel=1e-3)
+    assert intercept == pytest.approx(regression.intercept_[0], abs=1e-3)
+
+
+def test_the_training_prevalence_is_that_of_the_finding_else_of_the_source_of_its_head() -> None:
+    manifest = load().manifest
+    known = {finding.label: training_films(manifest, finding) for finding in manifest.findings}
+    assert known["Pneumonia"] == 533
+    assert known["Wide QRS"] == 1732
+    recorded = SPEC.model_copy(update={"training_films": 40})
+    assert training_films(manifest, recorded) == 40
+
+
 @pytest.fixture
 def local(films: DrawnFilms) -> Path:
     """A manifest with a label that the tiny bundle knows."""
@@ -92,7 +148,10 @@ def test_a_calibrated_bundle_is_whole_and_says_where_it_was_fitted(
     _call(calibrate, tiny_bundle.directory, "--manifest", local, "-o", output, *options)
     made = open_bundle(output)
     assert made.manifest.version == "0.2.0"
-    assert made.manifest.provenance.steps[-1] == "pacx calibrate"
+    step = made.manifest.provenance.steps[-1]
+    assert step.startswith("pacx calibrate: Edema: trained at a prevalence of 0.500 (6 of 12")
+    assert "corrected to a stated prevalence of 0.010" in step
+    assert step.removeprefix("pacx calibrate: ") in (output / "README.md").read_text()
     assert made.manifest.provenance.sources[-1].films == len(films.table)
     assert missing_statements(made) == ()
     (fit,) = json.loads((output / "calibration.json").read_text())
@@ -101,6 +160,8 @@ def test_a_calibrated_bundle_is_whole_and_says_where_it_was_fitted(
     film = films.folder / films.table["path"][0]
     old, new = (_probability(model, film, "Edema") for model in (before, after))
     raw = logit(old) * 1.5 / fit["temperature"] + fit["log_odds_shift"]
+    share = logit(fit["local_prevalence"])
+    assert fit["log_odds_shift"] == pytest.approx(fit["intercept"] + logit(0.01) - share)
     assert logit(new) == pytest.approx(raw, abs=1e-3)
     unfitted = [_probability(model, film, "Effusion") for model in (before, after)]
     assert unfitted[0] == pytest.approx(unfitted[1], abs=1e-6)
@@ -119,6 +180,20 @@ def test_engines_still_repeat_the_reference_of_a_calibrated_bundle(
     engine = open_engine(open_bundle(output), "onnxruntime")
     pixels = np.zeros((1, 3, 32, 32), dtype=np.float32)
     assert engine.run("predict", {"pixel_values": pixels})["logits"].shape == (1, 3)
+
+
+def test_what_was_compiled_from_the_former_biases_does_not_come_along(
+    tiny_copy: Path, local: Path, tmp_path: Path
+) -> None:
+    manifest = open_bundle(tiny_copy).manifest
+    (tiny_copy / "int8").mkdir()
+    (tiny_copy / "int8" / "predict.xml").write_text("<net/>")
+    write_manifest(tiny_copy, manifest)
+    for name, options in (("plain", ()), ("shifted", ("--prevalence", "Edema=0.3"))):
+        arguments = ("--manifest", local, "-o", tmp_path / name, "--version", "0.2.0", *options)
+        _call(calibrate, tiny_copy, *arguments)
+    kept = [set(open_bundle(tmp_path / name).manifest.files) for name in ("plain", "shifted")]
+    assert kept[0] - kept[1] == {"int8/predict.xml"}
 
 
 def test_what_cannot_be_calibrated_is_refused(
@@ -165,6 +240,33 @@ def test_halves_of_one_set_are_not_told_apart_and_few_patients_are_refused(
     films.table[half][columns][:5].to_csv(first, index=False)
     with pytest.raises(BenchmarkError, match="20 patients"):
         _call(drift, first, second, *arguments)
+
+
+@pytest.mark.parametrize("as_table", [True, False])
+def test_films_without_named_patients_are_other_patients_in_another_set(
+    tiny_bundle: Bundle, films: DrawnFilms, tmp_path: Path, as_table: bool
+) -> None:
+    names = films.table["path"].tolist()
+    sets = []
+    # The last of the first set is the first of the second: one picture, one patient.
+    for number, part in enumerate((names[:40], names[39:80])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in part:
+            (folder / name).write_bytes((films.folder / name).read_bytes())
+        pd.DataFrame({"path": part}).to_csv(folder / "films.csv", index=False)
+        sets.append(folder / "films.csv" if as_table else folder)
+    cohorts = [read_cohort(path)[0] for path in sets]
+    first, second = (set(patients_of(cohort).tolist()) for cohort in cohorts)
+    assert (len(first), len(second), len(first & second)) == (40, 41, 1)
+    output = tmp_path / "drift.json"
+    _call(drift, *sets, "--bundle", tiny_bundle.directory, "-o", output, "--replicates", 100)
+    assert Drift.model_validate_json(output.read_bytes()).patients == (40, 41)
+
+
+def test_named_patients_are_the_same_in_both_sets(films: DrawnFilms) -> None:
+    cohort, _ = read_cohort(films.manifest)
+    assert patients_of(cohort) is cohort.patients
 
 
 def test_sets_that_differ_are_told_apart() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_curve
@@ -31,6 +31,7 @@ class FindingReport(RecipeSection):
     label: str
     inverse_regularisation: float | None = Field(description="Null where there is a hidden layer.")
     training_positives: int
+    training_films: int
     held_out: Interval | None = Field(description="AUROC over all training films.")
     held_out_within: Interval | None = Field(description="AUROC within the confounder's films.")
     validation: Interval | None = Field(description="AUROC over all validation films.")
@@ -145,6 +146,27 @@ def fit_temperature(logits: Scores, labels: NDArray[np.bool_]) -> float:
     return float(np.exp(answer.x))
 
 
+def fit_scaling(logits: Scores, labels: NDArray[np.bool_]) -> tuple[float, float]:
+    """Temperature and intercept with the least log loss (Platt 1999, without smoothing).
+
+    Of ``sigmoid(logits / temperature + intercept)``; its mean is then the share of positives.
+
+    Args:
+        logits: float64 ``[N]``.
+        labels: bool ``[N]``, of both classes.
+    """
+
+    def loss(at: Scores) -> tuple[float, Scores]:
+        log_odds = at[0] * logits + at[1]
+        excess = expit(log_odds) - labels
+        value = np.mean(np.logaddexp(0, log_odds) - labels * log_odds)
+        return float(value), np.array([np.mean(excess * logits), np.mean(excess)])
+
+    slopes = np.exp(_LOG_TEMPERATURES)
+    answer = minimize(loss, [1.0, 0.0], jac=True, bounds=[slopes, (None, None)], tol=1e-12)
+    return float(1 / answer.x[0]), float(answer.x[1])
+
+
 def best_threshold(probabilities: Scores, labels: NDArray[np.bool_]) -> float:
     """The probability with the greatest sensitivity + specificity (Youden's J)."""
     false_rate, true_rate, thresholds = roc_curve(labels, probabilities)
@@ -187,6 +209,7 @@ def measure_finding(
         label=target.label,
         inverse_regularisation=strength,
         training_positives=int(labels[train].sum()),
+        training_films=int(train.sum()),
         held_out=measured(train),
         held_out_within=measured(train & within),
         validation=measured(val),
@@ -213,5 +236,6 @@ def _calibrated(
         calibrated=True,
         simulated=bool(task.simulated),
         training_positives=report.training_positives,
+        training_films=report.training_films,
         validation_auroc=report.validation_within,
     )

@@ -67,6 +67,7 @@ class Benchmark:
         exclusions: What was left out.
         credit: Source, citation and licence of the data.
         caveats: What a reader must know before believing a number.
+        warnings: What was found wrong with the films and mended.
         simulated: Whether any label came from simulated physiology.
         metric: What the benchmark's authors report.
         paired: Vectors float32 ``[N, K]`` that were measured with each film, by name.
@@ -81,6 +82,7 @@ class Benchmark:
     exclusions: tuple[Exclusion, ...] = ()
     credit: str = ""
     caveats: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     simulated: bool = False
     metric: Metric = "auroc"
     paired: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -100,13 +102,19 @@ class Benchmark:
         """sha256 of every film's bytes.
 
         Raises:
-            BenchmarkError: The same picture lies in two splits.
+            BenchmarkError: The same picture lies in two splits, whoever's it is said to be.
         """
         digests = tuple(file_sha256(path) for path in self.cohort.paths)
-        seen: dict[str, str] = {}
-        for digest, split in zip(digests, self.cohort.splits.tolist(), strict=True):
-            if seen.setdefault(digest, split) != split:
-                raise BenchmarkError(f"{self.title}: two splits share a picture.")
+        seen: dict[str, int] = {}
+        splits = self.cohort.splits.tolist()
+        for film, digest in enumerate(digests):
+            first = seen.setdefault(digest, film)
+            if splits[first] != splits[film]:
+                raise BenchmarkError(
+                    f"{self.title}: {splits[first]} and {splits[film]} share a picture (films "
+                    f"{first + 1} and {film + 1}), so that what is fitted would have seen what is "
+                    "reported. Leave one of them out."
+                )
         return digests
 
     @cached_property

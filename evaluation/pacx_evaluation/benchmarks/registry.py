@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pacx.errors import BenchmarkError
+from pacx_evaluation.asked import TABLES
 from pacx_evaluation.benchmarks.benchmark import Benchmark
 from pacx_evaluation.benchmarks.hannover import hannover_benchmark
 from pacx_evaluation.benchmarks.manifest import manifest_benchmark
@@ -13,7 +14,6 @@ from pacx_evaluation.benchmarks.nih import nih_benchmark
 from pacx_evaluation.benchmarks.paper import PAPER, paper_benchmark
 from pacx_evaluation.benchmarks.simulated import simulated_benchmark
 
-_TABLES = (".csv", ".parquet")
 _OURS: Mapping[str, Callable[[Path], Benchmark]] = {
     "nih": nih_benchmark,
     "hannover": hannover_benchmark,
@@ -47,7 +47,7 @@ def open_benchmark(
         BenchmarkError: No such benchmark, or its folder was not given.
         CohortError: Its data is wrong.
     """
-    if Path(text).suffix in _TABLES:
+    if Path(text).suffix in TABLES:
         return manifest_benchmark(Path(text), labels, within)
     if text not in benchmark_names():
         known = ", ".join(benchmark_names())

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx.errors import BenchmarkError
 from pacx.manifest import Interval
 from pacx_evaluation.measurements import Measurement, Section, ends
+from pacx_evaluation.protocols.requirements import check_pairs
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study, patient_count
 from pacx_evaluation.report.forest import condition_forest
 from pacx_evaluation.statistics import alignment
@@ -38,8 +38,7 @@ def run(study: Study) -> Outcome:
     """
     splits = study.benchmark.cohort.splits
     held_out = "test" if (splits == "test").any() else "val"
-    if not study.benchmark.paired or not (splits == held_out).any():
-        raise BenchmarkError(f"{study.benchmark.title} has no pairs, or no split to report.")
+    check_pairs(study.benchmark)
     fitted, reported = np.flatnonzero(splits != held_out), np.flatnonzero(splits == held_out)
     rows = [row for entrant in study.entrants for row in _measure(study, entrant, fitted, reported)]
     section = Section(name=NAME, title="Alignment", lead=_LEAD, measurements=tuple(rows))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pacx.errors import SubjectError
 from pacx.explanations import Map
 from pacx.masks import Mask
 from pacx.measures import silhouette_focus
@@ -18,10 +17,10 @@ from pacx_evaluation.protocols.faithful import FILMS, FilmMeasure, faithfulness,
 from pacx_evaluation.protocols.maps import Explained, blind, explained
 from pacx_evaluation.protocols.means import mean_over_films
 from pacx_evaluation.protocols.overlays import overlays, shown_method
+from pacx_evaluation.protocols.requirements import bundles_among
 from pacx_evaluation.protocols.sampling import reported_films
 from pacx_evaluation.protocols.study import Drawing, Outcome, Study
 from pacx_evaluation.report.forest import forest
-from pacx_evaluation.subjects.encoder import LocalEncoder
 from pacx_training.cohorts.outlines import OutlinedFilm
 
 NAME = "explanations"
@@ -63,13 +62,7 @@ def run(study: Study) -> Outcome:
     Raises:
         SubjectError: No subject is a bundle.
     """
-    bundles = {
-        entrant.name: entrant.encoder.bundle
-        for entrant in study.entrants
-        if isinstance(entrant.encoder, LocalEncoder) and entrant.encoder.bundle is not None
-    }
-    if not bundles:
-        raise SubjectError("Explanations need a bundle among the subjects.")
+    bundles = bundles_among(study.encoders, NAME)
     outlined, reported = study.outlined[: study.films], reported_films(study)
     films = np.sort(np.random.default_rng(study.seed).permutation(reported)[:FILMS])
     rows: list[Measurement] = []

@@ -44,7 +44,7 @@ def run(study: Study) -> Outcome:
         BenchmarkError: The benchmark has no findings, or too few patients.
     """
     for entrant in study.entrants:  # before hours are spent on the others
-        network_of(entrant, "fine-tuning")
+        network_of(entrant, NAME)
     with TemporaryDirectory() as cache:
         tuned = {e.name: tune(study, e, Path(cache)) for e in study.entrants}
     rows = [row for name, found in tuned.items() for row in _measure(study, name, found)]

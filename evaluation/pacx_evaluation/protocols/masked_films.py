@@ -15,6 +15,7 @@ from pacx.masks import STRUCTURES
 from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.protocols.design import FOLDS, Rows
+from pacx_evaluation.protocols.requirements import check_masks
 from pacx_evaluation.protocols.study import Study
 from pacx_evaluation.subjects.encoder import as_radiograph
 from pacx_training.cohorts.outlines import OutlinedFilm
@@ -51,9 +52,8 @@ def masked_films(study: Study) -> MaskedFilms:
     """
     if study.benchmark.masks is not None:
         return _of_benchmark(study.benchmark)
-    if study.outlined:
-        return _of_outlines(study.outlined)
-    raise BenchmarkError(f"{study.benchmark.title} has no masks, and no outlines were given.")
+    check_masks(study.benchmark, study.outlined)
+    return _of_outlines(study.outlined)
 
 
 def parts(films: MaskedFilms, seed: int) -> Iterator[tuple[Rows, Rows]]:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pacx.errors import SubjectError
 from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.measurements import Frozen, Section
 from pacx_evaluation.protocols.probes import (
@@ -122,11 +121,10 @@ class Study:
     _findings: dict[tuple[str, str], FindingScores] = field(default_factory=dict, init=False)
     _quantities: dict[tuple[str, str], QuantityScores] = field(default_factory=dict, init=False)
 
-    def __post_init__(self) -> None:
-        """Refuse subjects that tables could not tell apart."""
-        names = [entrant.name for entrant in self.entrants]
-        if len(set(names)) < len(names):
-            raise SubjectError("Two subjects have the same name: write NAME=SUBJECT.")
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The subjects without their embeddings."""
+        return [entrant.encoder for entrant in self.entrants]
 
     def finding(self, entrant: Entrant, target: Target) -> FindingScores:
         """Scores of one subject for one finding."""

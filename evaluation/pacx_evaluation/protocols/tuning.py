@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.model_selection import GroupShuffleSplit
 
-from pacx.errors import BenchmarkError, SubjectError
+from pacx.errors import BenchmarkError
 from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.benchmarks import Benchmark, Target
 from pacx_evaluation.protocols.design import Round, Rows, rounds
+from pacx_evaluation.protocols.requirements import weights_of
 from pacx_evaluation.protocols.study import Entrant, Study, TuningPlan
 from pacx_evaluation.statistics.bootstrap import Values
 from pacx_evaluation.statistics.discrimination import too_few
-from pacx_evaluation.subjects.encoder import LocalEncoder
 from pacx_training.cohorts.cache import CachedFilms, FilmCache
 from pacx_training.encoder import VisionTransformer
 from pacx_training.finetuning import LabelledFilms, fine_tune, predict
@@ -84,13 +84,7 @@ def network_of(entrant: Entrant, what: str) -> VisionTransformer:
     Raises:
         SubjectError: It has none, as ONNX files and servers.
     """
-    encoder = entrant.encoder
-    if not isinstance(encoder, LocalEncoder) or encoder.network is None:
-        raise SubjectError(
-            f"{entrant.name} has no weights that torch can use: {what} needs a bundle, a run, a "
-            "checkpoint or random weights."
-        )
-    return encoder.network()
+    return weights_of(entrant.encoder, what)()
 
 
 def tune(study: Study, entrant: Entrant, cache: Path) -> Tuned:

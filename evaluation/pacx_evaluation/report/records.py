@@ -90,6 +90,7 @@ class DataFacts(Frozen):
     splits: dict[str, SplitFacts]
     disjointness: tuple[Disjointness, ...]
     exclusions: tuple[Exclusion, ...]
+    warnings: tuple[str, ...] = ()
     attributes: dict[str, dict[str, int]]
 
 
@@ -115,6 +116,7 @@ def data_facts(benchmark: Benchmark) -> DataFacts:
         splits={name: _split_facts(benchmark, name) for name in names},
         disjointness=tuple(_disjointness(benchmark, a, b) for a, b in combinations(names, 2)),
         exclusions=benchmark.exclusions,
+        warnings=benchmark.warnings,
         attributes={
             name: {str(v): int((values == v).sum()) for v in np.unique(values)}
             for name, values in benchmark.attributes.items()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pacx.numerals import number
 from pacx_evaluation.measurements import Comparison, Measurement, Section
 from pacx_evaluation.report.metrics import METRICS, target_name
 
 DASH = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
 __all__ = [
     "DASH",
     "Cell",
@@ -16,7 +16,6 @@ __all__ = [
     "Table",
     "cell",
     "comparison_table",
-    "number",
     "tables",
 ]
 
@@ -110,13 +109,6 @@ def _behind(measured: Measurement) -> str:
         (measured.positives, "positive films"),
     )
     return ", ".join(f"{count} {what}" for count, what in facts if count is not None)
-
-
-def number(value: float) -> str:
-    """Three decimals, or as many digits as a large or tiny number needs."""
-    if value != 0 and abs(value) < 5e-4:
-        return f"{value:.1e}".replace("-", MINUS)
-    return (f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}").replace("-", MINUS)
 
 
 def comparison_table(comparisons: tuple[Comparison, ...]) -> Table:
