@@ -21,9 +21,8 @@ from pacx.errors import BenchmarkError
 from pacx.manifest import FindingSpec
 from pacx.model import Model, load
 from pacx.model_card import missing_statements
-from pacx_evaluation.drift import Drift
+from pacx_evaluation.drift import Drift, patients_of
 from pacx_evaluation.drift import drift as compare
-from pacx_evaluation.drift import patients_of
 from pacx_evaluation.local_fit import Aim, fit_finding, training_films
 from pacx_evaluation.site_commands import calibrate, drift
 from pacx_evaluation.statistics.bootstrap import Bootstrap
