@@ -14,7 +14,8 @@ from pacx_evaluation.measurements import Frozen
 from pacx_evaluation.protocols.probes import STRENGTHS
 from pacx_evaluation.statistics.bootstrap import Bootstrap, Statistic, Values
 from pacx_evaluation.statistics.discrimination import auroc
-from pacx_evaluation.subjects.encoder import Embeddings
+from pacx_evaluation.subjects.encoder import Embeddings, file_sha256
+from pacx_training.cohorts.manifest import Cohort
 from pacx_training.heads import fit_probe
 from pacx_training.tasks import HeadsRecipe
 
@@ -80,6 +81,17 @@ def drift(
             for label, values in probabilities.items()
         ),
     )
+
+
+def patients_of(cohort: Cohort) -> NDArray[np.str_]:
+    """Names ``[N]`` under which two sets may be put together.
+
+    Where a set names no patients, every film is one, and goes by the hash of its bytes: films of
+    two sets are the same only if they are one picture.
+    """
+    if cohort.names_patients:
+        return cohort.patients
+    return np.array([file_sha256(path) for path in cohort.paths], dtype=np.str_)
 
 
 def _score(

@@ -75,7 +75,7 @@ def drift(
     (e1, l1), (e2, l2) = (predict_films(model, cohort.paths) for cohort in cohorts)
     found = drifting.drift(
         (e1, e2),
-        (cohorts[0].patients, cohorts[1].patients),
+        (drifting.patients_of(cohorts[0]), drifting.patients_of(cohorts[1])),
         _probabilities(model, l1, l2),
         Bootstrap(replicates=replicates),
     )

@@ -21,12 +21,13 @@ from pacx.errors import BenchmarkError
 from pacx.manifest import FindingSpec
 from pacx.model import Model, load
 from pacx.model_card import missing_statements
-from pacx_evaluation.drift import Drift
+from pacx_evaluation.drift import Drift, patients_of
 from pacx_evaluation.drift import drift as compare
 from pacx_evaluation.local_fit import Aim, fit_finding, training_films
 from pacx_evaluation.site_commands import calibrate, drift
 from pacx_evaluation.statistics.bootstrap import Bootstrap
 from pacx_evaluation.statistics.calibration import expected_calibration_error
+from pacx_training.cohorts.catalogue import read_cohort
 from pacx_training.heads import fit_scaling
 from tests.evaluation.conftest import DrawnFilms
 
@@ -238,6 +239,33 @@ def test_halves_of_one_set_are_not_told_apart_and_few_patients_are_refused(
     films.table[half][columns][:5].to_csv(first, index=False)
     with pytest.raises(BenchmarkError, match="20 patients"):
         _call(drift, first, second, *arguments)
+
+
+@pytest.mark.parametrize("as_table", [True, False])
+def test_films_without_named_patients_are_other_patients_in_another_set(
+    tiny_bundle: Bundle, films: DrawnFilms, tmp_path: Path, as_table: bool
+) -> None:
+    names = films.table["path"].tolist()
+    sets = []
+    # The last of the first set is the first of the second: one picture, one patient.
+    for number, part in enumerate((names[:40], names[39:80])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in part:
+            (folder / name).write_bytes((films.folder / name).read_bytes())
+        pd.DataFrame({"path": part}).to_csv(folder / "films.csv", index=False)
+        sets.append(folder / "films.csv" if as_table else folder)
+    cohorts = [read_cohort(path)[0] for path in sets]
+    first, second = (set(patients_of(cohort).tolist()) for cohort in cohorts)
+    assert (len(first), len(second), len(first & second)) == (40, 41, 1)
+    output = tmp_path / "drift.json"
+    _call(drift, *sets, "--bundle", tiny_bundle.directory, "-o", output, "--replicates", 100)
+    assert Drift.model_validate_json(output.read_bytes()).patients == (40, 41)
+
+
+def test_named_patients_are_the_same_in_both_sets(films: DrawnFilms) -> None:
+    cohort, _ = read_cohort(films.write(films.table[["path", "patient", "split"]]))
+    assert patients_of(cohort) is cohort.patients
 
 
 def test_sets_that_differ_are_told_apart() -> None:

@@ -53,6 +53,11 @@ class Cohort:
                 f"Cohort {self.name}: two of its splits share a patient (films {films})."
             )
 
+    @property
+    def names_patients(self) -> bool:
+        """Whether patients have names of their own, which mean the same in another cohort."""
+        return not np.array_equal(self.patients, unnamed_patients(len(self)))
+
     def select(self, keep: NDArray[np.bool_]) -> Cohort:
         """The films where ``keep`` ``[N]`` is true."""
         return replace(
@@ -82,6 +87,11 @@ class Cohort:
     def weighted(self, factor: float) -> Cohort:
         """The same films, drawn ``factor`` times as often."""
         return replace(self, weights=self.weights * factor)
+
+
+def unnamed_patients(films: int) -> NDArray[np.str_]:
+    """Stand-ins where nobody says whose films they are: each is a patient of its own, ``[N]``."""
+    return np.array([f"film-{index}" for index in range(films)], dtype=np.str_)
 
 
 def shared_patient(patients: NDArray[np.str_], splits: NDArray[np.str_]) -> tuple[int, int] | None:
@@ -177,7 +187,7 @@ def patients_and_splits(
     """
     if table.empty:
         raise CohortError(f"{name} holds no film.")
-    patients = np.array([f"film-{row}" for row in range(len(table))], dtype=np.str_)
+    patients = unnamed_patients(len(table))
     splits = np.full(len(table), "train")
     if "patient" in table:
         patients = np.array(words(table, "patient", name), dtype=np.str_)
@@ -232,7 +242,7 @@ def read_folder(folder: Path) -> Cohort:
     return Cohort(
         name=folder.name,
         paths=paths,
-        patients=np.array([f"film-{index}" for index in range(len(paths))], dtype=np.str_),
+        patients=unnamed_patients(len(paths)),
         splits=np.full(len(paths), "train"),
         label_names=(),
         labels=np.empty((len(paths), 0), np.float32),

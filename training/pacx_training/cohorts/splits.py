@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from pacx_training.cohorts.manifest import unnamed_patients
 from pacx_training.cohorts.symile_mimic import PatientsUnknown
 
 _RESOLUTION = 2**32
@@ -46,7 +47,7 @@ def own_patients(films: int, name: str) -> NDArray[np.str_]:
     """A patient for every film of a data set that publishes no patients; warns that it is so."""
     message = f"{name} does not say which films share a patient: every film counts as its own."
     warnings.warn(message, PatientsUnknown, stacklevel=3)
-    return np.array([f"film-{index}" for index in range(films)], dtype=np.str_)
+    return unnamed_patients(films)
 
 
 def _uniform(text: str) -> float:
