@@ -264,7 +264,7 @@ def test_films_without_named_patients_are_other_patients_in_another_set(
 
 
 def test_named_patients_are_the_same_in_both_sets(films: DrawnFilms) -> None:
-    cohort, _ = read_cohort(films.manifest)
+    cohort, _ = read_cohort(films.write(films.table[["path", "patient", "split"]]))
     assert patients_of(cohort) is cohort.patients
 
 
