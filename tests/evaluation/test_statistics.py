@@ -183,6 +183,22 @@ def test_calibration_error_agrees_with_quantile_bins(seed: int) -> None:
     assert ours == pytest.approx(gaps.sum())
 
 
+@pytest.mark.parametrize(
+    ("seed", "theirs"),
+    [(0, 0.182489691613883), (1, 0.17543587490116389), (2, 0.18454237825052006)],
+)
+def test_calibration_error_is_that_of_netcal(seed: int, theirs: float) -> None:
+    """``netcal.metrics.ECE(15, equal_intervals=False)`` of netcal 1.4.0.
+
+    It cannot be installed beside the torch of these tests, so that its answers stand here.
+    """
+    random = np.random.default_rng(seed)
+    probabilities = random.random(300)
+    labels = random.random(300) < probabilities**2
+    ours = calibration.expected_calibration_error(labels, probabilities)
+    assert ours == pytest.approx(theirs, abs=1e-12)
+
+
 @given(seeds)
 @settings(max_examples=50, deadline=None)
 def test_scores_of_probabilities_agree_with_scikit_learn(seed: int) -> None:
