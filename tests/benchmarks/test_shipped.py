@@ -114,7 +114,7 @@ def test_simulated_heads_say_so(table: Path, tiny_run: RunDirectory, tmp_path: P
     for _ in range(2):  # the second time from the cache
         answer = CliRunner().invoke(pacx, list(map(str, words)))
         assert answer.exit_code == 0, answer.output
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
     run = RunDirectory(tmp_path / "run")
     findings, levels, markers = (head.spec for head in run.load_heads())
     assert not any(finding.simulated for finding in findings.findings)
