@@ -68,7 +68,7 @@ def write_curves(before: Path, runs: list[Path], data: Path, output: Path) -> pd
         for moment in _moments(RunDirectory(before), RunDirectory(run))
         for reading, areas in _probed(moment, pixels, films, output / "embeddings").items()
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).sort_values(["run", "reading", "step"], ignore_index=True)
     table.to_csv(output / "curves.csv", index=False, float_format="%.4f")
     _draw(table, output / "curves.png")
     return table
