@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from contourpy import LineType, contour_generator
 from numpy.typing import NDArray
@@ -39,12 +41,12 @@ def _outer_border(mask: Mask) -> Polygon:
     heights[1:-1, 1:-1] = inside
     # Halfway between 0 and 1 a line runs through the middle between two pixels.
     tracer = contour_generator(z=heights, name="serial", line_type=LineType.Separate)
-    lines: list[Polygon] = tracer.lines(0.5)
-    return max(lines, key=len)[:, ::-1] + (top - 0.5, left - 0.5)
+    lines = cast(list[Polygon], tracer.lines(0.5))
+    return np.asarray(max(lines, key=len)[:, ::-1] + (top - 0.5, left - 0.5))
 
 
 def _where_it_bends(walk: Polygon) -> Polygon:
     """The corners of a closed walk ``[E + 1, 2]`` whose last point is its first."""
     steps = np.diff(walk, axis=0)
     before = np.concatenate((steps[-1:], steps[:-1]))
-    return walk[:-1][(steps != before).any(axis=1)]
+    return np.asarray(walk[:-1][(steps != before).any(axis=1)])

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 16
+_BLOCK = 8
 _LONGEST_KEPT = 8192
 """Axes of films are shorter; the weights of one that is longer would fill the memory."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from pacx_server.receiving import LargePieces
 
 
-class BoundedSending(HttpToolsProtocol):
+class BoundedSending(LargePieces):
     """Connections that end where for ``send_timeout_s`` nothing of an answer could be sent.
 
     A client that reads slowly is served to the end, as nginx' ``send_timeout`` does.

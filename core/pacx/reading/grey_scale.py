@@ -108,7 +108,8 @@ class GreyScale:
         for top in range(0, len(codes), _STRIP_ROWS):
             strip = shown[top : top + _STRIP_ROWS]
             stored = self.stored.cut(codes[top : top + _STRIP_ROWS])
-            np.subtract(stored, origin, out=strip, dtype=np.float32)
+            np.copyto(strip, stored)  # faster than a subtraction that casts as it goes
+            strip -= origin
             strip *= scale
             strip += remainder
             np.clip(strip, 0.0, 1.0, out=strip)
