@@ -111,6 +111,7 @@ def tensorrt(
     )
     made = export_tensorrt(opened, options, directory=output, films=films)
     Console().print(f"sha256 {made.sha256}", highlight=False)
+    _warn_of_phantoms(made)
 
 
 @app.command()

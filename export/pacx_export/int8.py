@@ -26,7 +26,7 @@ from pacx.preprocessing import normalise
 from pacx_export import int8_onnxruntime, int8_openvino
 from pacx_export.additions import adding
 from pacx_export.int8_recipe import Recipe
-from pacx_export.pictures import calibration_pictures, verification_pictures
+from pacx_export.pictures import calibration_pictures, counts, verification_pictures
 from pacx_export.typed import folded
 from pacx_export.verification import (
     GraphParity,
@@ -104,12 +104,8 @@ def _trial(bundle: Bundle, folder: Path, films: Path | None) -> _Trial:
         proof=proof,
         wanted=wanted,
         calibration=normalise(np.concatenate([*calibrating.values()]), spec),
-        pictures=IntegerPictures(calibrated_on=_sizes(calibrating), proved_on=_sizes(proving)),
+        pictures=IntegerPictures(calibrated_on=counts(calibrating), proved_on=counts(proving)),
     )
-
-
-def _sizes(pictures: Mapping[str, Tensor]) -> dict[str, int]:
-    return {kind: len(batch) for kind, batch in pictures.items()}
 
 
 def _first_that_passes(

@@ -55,6 +55,11 @@ def calibration_pictures(films: Path | None, spec: PreprocessingSpec) -> dict[st
     return {"film": np.stack(list(prepared(_spread(others, CALIBRATION), spec)))}
 
 
+def counts(pictures: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many pictures there are of each kind."""
+    return {kind: len(batch) for kind, batch in pictures.items()}
+
+
 def phantoms(seeds: Sequence[int], spec: PreprocessingSpec) -> Tensor:
     """Draw phantom films on the model's grid, float32 ``[N, S, S]`` in [0, 1]."""
     return np.stack([phantom_radiograph(seed, spec.size).pixels for seed in seeds])

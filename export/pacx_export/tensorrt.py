@@ -28,10 +28,16 @@ from pacx.errors import BundleError
 from pacx.manifest import GraphName, GraphSpec
 from pacx_export.additions import adding
 from pacx_export.emulation import EmulatedEngine
-from pacx_export.pictures import verification_pictures
+from pacx_export.pictures import counts, verification_pictures
 from pacx_export.plan_builder import BuiltPlan, PlanBuilder, batch_profile
 from pacx_export.typed import Arithmetic, typed
-from pacx_export.verification import GraphParity, add_results, compare_graph, engine_outputs
+from pacx_export.verification import (
+    GraphParity,
+    PlanPictures,
+    add_results,
+    compare_graph,
+    engine_outputs,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +87,12 @@ def export_tensorrt(
     builders = _builders(options)
     gpu = None if options.compute_capabilities else Cuda()
     with adding(bundle, directory) as folder:
-        pictures = np.concatenate([*verification_pictures(films, bundle.manifest.input).values()])
+        pictures = verification_pictures(films, bundle.manifest.input)
         for builder in builders:
             _write(bundle, folder, builder, options, gpu)
         made = write_manifest(folder, bundle.manifest)
-        add_results(folder, _prove(bundle, made, options, pictures, gpu))
+        results = _prove(bundle, made, options, np.concatenate([*pictures.values()]), gpu)
+        add_results(folder, results, PlanPictures(proved_on=counts(pictures)))
         write_manifest(folder, bundle.manifest)
     return open_bundle(directory or bundle.directory)
 

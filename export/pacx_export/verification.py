@@ -128,6 +128,23 @@ class IntegerPictures(_Frozen):
         return (*((calibrated,) * missing[0]), *((proved,) * missing[1]))
 
 
+class PlanPictures(_Frozen):
+    """What a bundle's TensorRT engines were compared with float32 on; how many of each kind."""
+
+    proved_on: dict[str, int]
+
+    def __str__(self) -> str:
+        """One sentence for the model card, and another where something is missing."""
+        text = f"TensorRT engines were proved on {_counts(self.proved_on)}."
+        return " ".join([text, *self.doubts])
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader must be warned of."""
+        proved = "**No real radiograph was among what TensorRT engines were proved on.**"
+        return () if "film" in self.proved_on else (proved,)
+
+
 class Verification(_Frozen):
     """``verification.json``: what was compared when the bundle was made.
 
@@ -139,6 +156,7 @@ class Verification(_Frozen):
         rounding: Worst 1 - cosine between embeddings of the run's float32 weights and of those
             that are stored; None in bundles from before it was measured.
         integers: Of the integer variants, where there are any.
+        plans: Of the TensorRT engines, where there are any.
     """
 
     processor: str
@@ -147,6 +165,7 @@ class Verification(_Frozen):
     unproved: tuple[RefusedVariant, ...] = ()
     rounding: float | None = None
     integers: IntegerPictures | None = None
+    plans: PlanPictures | None = None
 
     @property
     def statements(self) -> tuple[str, ...]:
@@ -159,8 +178,8 @@ class Verification(_Frozen):
             f"`{entry.graph}` on {entry.engine} {entry.precision}: **not offered**; {entry.reason}."
             for entry in self.unproved
         )
-        integers = () if self.integers is None else (str(self.integers),)
-        return pictures, *self._rounded(), *map(str, self.results), *unproved, *integers
+        results = (*map(str, self.results), *unproved)
+        return pictures, *self._rounded(), *results, *map(str, self._added)
 
     def _rounded(self) -> Iterator[str]:
         if self.rounding is not None:
@@ -173,7 +192,12 @@ class Verification(_Frozen):
     def doubts(self) -> tuple[str, ...]:
         """What a reader must be warned of: where no real radiograph had a part."""
         proved = () if "film" in self.pictures else (NO_FILMS,)
-        return proved + (() if self.integers is None else self.integers.doubts)
+        return proved + tuple(doubt for added in self._added for doubt in added.doubts)
+
+    @property
+    def _added(self) -> tuple[IntegerPictures | PlanPictures, ...]:
+        """Of the variants that were added to the bundle."""
+        return tuple(added for added in (self.integers, self.plans) if added is not None)
 
     @property
     def refused(self) -> tuple[RefusedVariant, ...]:
@@ -228,14 +252,14 @@ def verify(bundle: Bundle, graphs: Sequence[Graph], pictures: Mapping[str, Tenso
 
 
 def add_results(
-    folder: Path, results: Sequence[GraphParity], integers: IntegerPictures | None = None
+    folder: Path, results: Sequence[GraphParity], pictures: IntegerPictures | PlanPictures
 ) -> None:
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
         folder: A copy of the bundle; earlier results of the same variant are replaced.
         results: Of the variant.
-        integers: What it was made with, if it is one of integers; None leaves what was said.
+        pictures: What it was made with.
     """
     report = Verification.model_validate_json((folder / FILE).read_bytes())
     new = {result.variant for result in results}
@@ -249,7 +273,7 @@ def add_results(
         update={
             "results": (*kept, *results),
             "unproved": tuple(open_still),
-            "integers": integers or report.integers,
+            "plans" if isinstance(pictures, PlanPictures) else "integers": pictures,
         }
     )
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")

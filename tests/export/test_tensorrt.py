@@ -90,7 +90,10 @@ def test_the_report_and_the_card_say_how_far_the_engines_are_off(made: Bundle) -
     assert [(r.graph, r.precision, r.passed) for r in added] == [
         (graph, "f16", True) for graph in ("encode", "predict", "explain")
     ]
-    assert "`explain` on tensorrt f16" in made.path("README.md").read_text()
+    card = made.path("README.md").read_text()
+    assert "`explain` on tensorrt f16" in card
+    assert "TensorRT engines were proved on 24 phantoms, 9 adversarial ones." in card
+    assert "**No real radiograph was among what TensorRT engines were proved on.**" in card
 
 
 def test_engines_are_added_in_place_and_replaced(tiny_copy: Path) -> None:
@@ -218,6 +221,7 @@ def test_the_command_builds_for_what_it_is_told(tiny_bundle: Bundle, tmp_path: P
     arguments += ["--compute-capability", "12.0", "--graph", "encode", "--max-batch", "16"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
+    assert "No real radiograph was among what TensorRT engines" in " ".join(result.stderr.split())
     (found,) = engine_sets(open_bundle(tmp_path / "made"))
     assert isinstance(found, EngineSet)
     assert (found.compute_capability, found.batch.maximum) == ("12.0", 16)
