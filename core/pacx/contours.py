@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
-from contourpy import LineType, contour_generator
+from contourpy import FillType, LineType, SerialContourGenerator, ZInterp
 from numpy.typing import NDArray
 
 from pacx.masks import Mask
 from pacx.preprocessing import Geometry
 
+Numbers = NDArray[np.float64]
 Polygon = NDArray[np.float64]
 
 
@@ -35,14 +36,30 @@ def _outer_border(mask: Mask) -> Polygon:
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return np.empty((0, 2))
-    top, left = rows[0], columns[0]
-    inside = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    heights = np.zeros((inside.shape[0] + 2, inside.shape[1] + 2))
-    heights[1:-1, 1:-1] = inside
+    # The pixels' middles, and one pixel more on every side.
+    down = np.arange(rows[0] - 1, rows[-1] + 2) + 0.5
+    across = np.arange(columns[0] - 1, columns[-1] + 2) + 0.5
+    inside = np.zeros((len(down), len(across)))
+    inside[1:-1, 1:-1] = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     # Halfway between 0 and 1 a line runs through the middle between two pixels.
-    tracer = contour_generator(z=heights, name="serial", line_type=LineType.Separate)
-    lines = cast(list[Polygon], tracer.lines(0.5))
-    return np.asarray(max(lines, key=len)[:, ::-1] + (top - 0.5, left - 0.5))
+    lines = cast(list[Polygon], _tracer(across, down, inside).lines(0.5))
+    return max(lines, key=len)[:, ::-1]
+
+
+def _tracer(across: Numbers, down: Numbers, inside: Numbers) -> SerialContourGenerator:
+    """Made without ``contour_generator``, whose checks take longer than the tracing."""
+    x, y = np.meshgrid(across, down)
+    return SerialContourGenerator(
+        x,
+        y,
+        inside,
+        np.zeros(x.shape, dtype=np.bool_),
+        corner_mask=False,
+        line_type=LineType.Separate,
+        fill_type=FillType.OuterOffset,
+        quad_as_tri=False,
+        z_interp=ZInterp.Linear,
+    )
 
 
 def _where_it_bends(walk: Polygon) -> Polygon:
