@@ -20,7 +20,7 @@ from pacx.model_card import CARD, carrying, with_section
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.local_fit import LocalFit
 from pacx_export.card import bullets, model_card
-from pacx_export.verification import proved
+from pacx_export.verification_report import proved
 from pacx_training.provenance import extended
 
 STEP = "pacx calibrate"

@@ -20,8 +20,8 @@ from pacx_export.onnx import stored_tensors, write_graph
 from pacx_export.pictures import verification_pictures
 from pacx_export.reference import FILE as REFERENCE
 from pacx_export.reference import write_reference
-from pacx_export.verification import FILE as VERIFICATION
 from pacx_export.verification import verify
+from pacx_export.verification_report import FILE as VERIFICATION
 from pacx_export.weights import check_rounding, load_classifier, write_weights
 from pacx_training.anatomy_files import load_anatomy
 from pacx_training.encoder import EncoderConfig

@@ -129,7 +129,7 @@ def triton(
 
 def _warn_of_phantoms(made: Bundle) -> None:
     """Say what no real radiograph had a part in, as the report and the card do."""
-    from pacx_export.verification import FILE, Verification
+    from pacx_export.verification_report import FILE, Verification
 
     report = Verification.model_validate_json(made.path(FILE).read_bytes())
     for doubt in report.doubts:

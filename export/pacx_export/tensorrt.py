@@ -31,13 +31,8 @@ from pacx_export.emulation import EmulatedEngine
 from pacx_export.pictures import counts, verification_pictures
 from pacx_export.plan_builder import BuiltPlan, PlanBuilder, batch_profile
 from pacx_export.typed import Arithmetic, typed
-from pacx_export.verification import (
-    GraphParity,
-    PlanPictures,
-    add_results,
-    compare_graph,
-    engine_outputs,
-)
+from pacx_export.verification import compare_graph, engine_outputs
+from pacx_export.verification_report import GraphParity, PlanPictures, add_results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ from pacx_export.assembly import export_bundle
 from pacx_export.commands import app
 from pacx_export.graphs import Classifier, graphs
 from pacx_export.pictures import verification_pictures
-from pacx_export.verification import FILE, NO_FILMS, VARIANTS, Verification, verify
+from pacx_export.verification import VARIANTS, verify
+from pacx_export.verification_report import FILE, NO_FILMS, Verification
 from pacx_export.weights import load_classifier
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.runs import RunDirectory

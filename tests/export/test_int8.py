@@ -21,7 +21,7 @@ from pacx_export.int8 import GRAPHS, RECIPES, export_int8
 from pacx_export.int8_onnxruntime import blockwise
 from pacx_export.int8_openvino import weight_only
 from pacx_export.pictures import calibration_pictures
-from pacx_export.verification import Verification
+from pacx_export.verification_report import Verification
 from pacx_training.cohorts.phantom import phantom_radiograph
 from tests.tiny_bundle import INTEGER_LIMITS
 

@@ -27,7 +27,7 @@ from pacx_export.emulation import EmulatedEngine
 from pacx_export.plan_builder import PlanBuilder, batch_profile
 from pacx_export.tensorrt import EngineOptions, export_tensorrt
 from pacx_export.typed import Arithmetic, typed
-from pacx_export.verification import Verification
+from pacx_export.verification_report import Verification
 
 pytestmark = pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64"),
