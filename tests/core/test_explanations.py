@@ -24,9 +24,9 @@ from pacx.explanations import (
     region_losses,
 )
 from pacx.preprocessing import normalise, prepare
-from pacx.results import Explanation
 from pacx.radiograph import Radiograph
 from pacx.reading import read
+from pacx.results import Explanation
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
 from tests.bright_square import GRID, SPEC, background

@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from pacx.bundle import open_bundle, resolve, write_manifest
-from pacx.manifest import FindingSpec
 from pacx.errors import MalformedRequest
+from pacx.manifest import FindingSpec
 from pacx.model import load
 from pacx.preprocessing import Geometry
 from pacx.reading import read
@@ -248,14 +248,16 @@ def test_the_command_writes_bare_numbers_on_either_grid(
     app = typer.Typer()
     app.command()(explain)
 
-    def written(*options: str) -> np.ndarray:
+    def written(*options: str) -> NDArray[np.float32]:
         result = CliRunner().invoke(app, [str(file), "-o", str(output), *options])
         assert result.exit_code == 0, result.output
-        return np.load(output, allow_pickle=False)
+        numbers: NDArray[np.float32] = np.load(output, allow_pickle=False)
+        return numbers
 
     coarse, fine = written(), written("--grid", "film")
     film = read(phantom_dicom)
-    assert (fine.shape, fine.dtype) == ((film.rows, film.columns), np.float32)
+    assert fine.shape == (film.rows, film.columns)
+    assert fine.dtype == np.float32
     explanation = load().explain(film)
     np.testing.assert_allclose(coarse, explanation.grid, rtol=1e-3)
     np.testing.assert_allclose(fine, explanation.on_film(), rtol=1e-3)
