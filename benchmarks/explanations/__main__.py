@@ -4,8 +4,9 @@ For every film and its most probable finding: deletion and insertion against ran
 infidelity, sensitivity, the likeness to the map of a model with random weights, focus and the
 pointing game; beside the methods the same for random weights, a centred Gaussian and a uniform map.
 
-    python -m benchmarks.explanations --data NIH --write
+    python -m benchmarks.explanations --data NIH --outlines outlines.json --write
 
+Focus and pointing go by outlines that were drawn, where there are some; those films come first.
 A run that was stopped goes on.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +24,38 @@ import torch
 import pacx
 from benchmarks.explanations.maps import case, untrained
 from benchmarks.explanations.measures import MEASURES, measured
-from benchmarks.explanations.report import draw, frame, table, verdicts
+from benchmarks.explanations.report import (
+    DRAWN,
+    FOUND,
+    draw,
+    frame,
+    latest,
+    masks_in,
+    masks_used,
+    table,
+    verdicts,
+)
 from pacx_training.cohorts.nih import read_nih
+from pacx_training.cohorts.outlines import read_outlines
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 MARK = "<!-- results -->"
 
 
-def films(data: Path, count: int) -> list[Path]:
-    """One film of each of some adults whom no head was fitted on, drawn at random."""
+def films(data: Path, count: int, drawn: Collection[str] = ()) -> list[Path]:
+    """One film of each of some adults whom no head was fitted on, drawn at random.
+
+    Args:
+        data: Folder of the films.
+        count: How many.
+        drawn: Names of films with outlines, which are chosen before all others.
+    """
     cohort = read_nih(data).split("val")
-    _, first = np.unique(cohort.patients, return_index=True)
-    chosen = np.random.default_rng(0).permutation(first)[:count]
+    outlined = np.array([path.name in drawn for path in cohort.paths])
+    order = np.argsort(~outlined, kind="stable")
+    _, first = np.unique(cohort.patients[order], return_index=True)
+    chosen = np.random.default_rng(0).permutation(order[first])
+    chosen = chosen[np.argsort(~outlined[chosen], kind="stable")][:count]
     return [cohort.paths[row] for row in chosen]
 
 
@@ -41,6 +63,7 @@ def main() -> None:
     """Measure films that are not in the log yet, then print or write table, verdicts and figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="NIH films with labels.csv.")
+    parser.add_argument("--outlines", type=Path, help="JSON of outlines on films in --data.")
     parser.add_argument("--bundle", default=None)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=600, help="Start no film after this.")
@@ -53,13 +76,16 @@ def main() -> None:
     random = untrained(model)
     options.log.parent.mkdir(parents=True, exist_ok=True)
     known = options.log.read_text().splitlines() if options.log.is_file() else []
-    done = {(line["film"], line["model"]) for line in map(json.loads, known)}
+    done = {(line["film"], line["model"], masks_in(line)) for line in map(json.loads, known)}
     end = time.monotonic() + 60 * options.minutes
-    for path in films(options.data, options.count):
-        if (path.name, model.sha256) in done or time.monotonic() > end:
+    outlined = read_outlines(options.outlines, options.data) if options.outlines else ()
+    drawn = {film.image: film for film in outlined}
+    for path in films(options.data, options.count, drawn):
+        masks = DRAWN if path.name in drawn else FOUND
+        if (path.name, model.sha256, masks) in done or time.monotonic() > end:
             continue
-        rows = list(measured(case(model, random, path)))
-        line = {"film": path.name, "model": model.sha256, "rows": rows}
+        rows = list(measured(case(model, random, path, drawn.get(path.name))))
+        line = {"film": path.name, "model": model.sha256, "masks": masks, "rows": rows}
         with options.log.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
     report(options.log, model, write=options.write)
@@ -68,8 +94,12 @@ def main() -> None:
 def report(log: Path, model: pacx.Model, *, write: bool) -> None:
     """Print what a log says of a model, or write it into ``docs/results``."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    rows = frame([line for line in lines if line["model"] == model.sha256])
-    identity = f"`{model.manifest.name}` {model.manifest.version}, {rows['film'].nunique()} films:"
+    of_model = latest([line for line in lines if line["model"] == model.sha256])
+    rows = frame(of_model)
+    identity = (
+        f"`{model.manifest.name}` {model.manifest.version}, {rows['film'].nunique()} films. "
+        f"{masks_used(of_model)}"
+    )
     meanings = "\n".join(f"- **{name}**: {meaning}" for name, meaning in MEASURES.items())
     text = "\n\n".join([identity, verdicts(rows), table(rows), meanings])
     print(text)

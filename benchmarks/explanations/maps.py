@@ -14,12 +14,13 @@ import pacx
 from pacx.engines.protocol import Engine, Precision, Tensor
 from pacx.explanations import TARGETED, Map, Question
 from pacx.findings import target_index
-from pacx.masks import masks_from
+from pacx.masks import Mask, masks_from
 from pacx.measures import silhouette_focus
 from pacx_evaluation.protocols.maps import Method, attention, blind
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
 from pacx_training.bundle_weights import encoder_config
+from pacx_training.cohorts.outlines import OutlinedFilm
 from pacx_training.encoder import VisionTransformer
 
 KEPT = ("logits", "rollout", "last_layer")
@@ -73,10 +74,12 @@ class Case:
     Attributes:
         question: As the trained model is asked.
         random: The same of a model with random weights.
+        drawn: Outlines of heart and lungs, bool ``[3, S, S]``; None where nobody drew any.
     """
 
     question: Question
     random: Question
+    drawn: Mask | None = None
 
     def maps(self) -> Iterator[tuple[str, Map]]:
         """Every map by name; those of random weights are judged on the trained model."""
@@ -88,8 +91,11 @@ class Case:
         yield from blind(self.question.grid)
 
     def focus(self, grid: Map) -> dict[str, float]:
-        """Where a map lies: lifts of heart, lungs and outside, and whether it peaks in them."""
-        masks = self.question.masks
+        """Where a map lies: lifts of heart, lungs and outside, and whether it peaks in them.
+
+        By the outlines that were drawn, and where there are none by those that the model finds.
+        """
+        masks = self.question.masks if self.drawn is None else self.drawn
         if masks is None:
             return {}
         focus = silhouette_focus(grid, masks)
@@ -109,7 +115,9 @@ def untrained(model: pacx.Model) -> TorchEngine:
     return TorchEngine(classifier.eval().requires_grad_(False))
 
 
-def case(model: pacx.Model, random: Engine, path: Path) -> Case:
+def case(
+    model: pacx.Model, random: Engine, path: Path, outlined: OutlinedFilm | None = None
+) -> Case:
     """One film and its most probable finding of those that a head learnt."""
     prepared = model.prepare(pacx.read(path))
     outputs = model.run(prepared.pixels[np.newaxis])
@@ -126,4 +134,5 @@ def case(model: pacx.Model, random: Engine, path: Path) -> Case:
         contrast=contrast,
         masks=None if outputs.masks is None else masks_from(outputs.masks[0], model.spec.size),
     )
-    return Case(question=question, random=replace(question, engine=random))
+    drawn = None if outlined is None else outlined.masks_on(model.spec.size)
+    return Case(question=question, random=replace(question, engine=random), drawn=drawn)

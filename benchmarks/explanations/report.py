@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ LIKENESS = 0.5
 PANELS = ("deletion", "insertion", "infidelity", "outside")
 CHANCE = {"deletion": 0.0, "insertion": 0.0, "infidelity": 1.0, "outside": 1.0}
 Values = NDArray[np.float64]
+DRAWN, FOUND = "drawn", "found"
+"""Whose outlines focus and pointing go by: a person's, or the model's own."""
+Line = Mapping[str, object]
 
 
 def interval(values: Values) -> tuple[float, float, float]:
@@ -103,7 +106,31 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         figure.savefig(path, dpi=110)
 
 
-def frame(films: Sequence[dict[str, object]]) -> pd.DataFrame:
+def masks_in(line: Line) -> str:
+    """Whose outlines a line of the log goes by; older lines know the model's alone."""
+    return str(line.get("masks", FOUND))
+
+
+def latest(lines: Sequence[Line]) -> list[Line]:
+    """One line for each film: by drawn outlines where there is one, and else the last."""
+    ordered = sorted(lines, key=lambda line: masks_in(line) == DRAWN)
+    return list({line["film"]: line for line in ordered}.values())
+
+
+def masks_used(lines: Sequence[Line]) -> str:
+    """A sentence that says whose outlines focus and pointing go by."""
+    drawn = sum(masks_in(line) == DRAWN for line in lines)
+    if drawn == len(lines):
+        return "Focus and pointing go by outlines that were drawn by eye."
+    if not drawn:
+        return "Focus and pointing go by the outlines that the model itself finds."
+    return (
+        f"Focus and pointing go by outlines that were drawn by eye on {drawn} of the films, and "
+        f"on the other {len(lines) - drawn} by those that the model itself finds."
+    )
+
+
+def frame(films: Sequence[Line]) -> pd.DataFrame:
     """The log's films as one row per film and map."""
     rows = [{"film": film["film"], **row} for film in films for row in film["rows"]]  # type: ignore[attr-defined]
     return pd.DataFrame(rows).reindex(columns=["film", "method", *MEASURES])

@@ -57,6 +57,8 @@ def table(model: pacx.Model, groups: Mapping[str, Kinds]) -> str:
     """A Markdown table with a line for each kind of picture."""
     lines = ["| | pictures | unlike chest films | no heart and lungs | either |", "|---" * 5 + "|"]
     for group, kinds in groups.items():
+        if not kinds:
+            continue
         lines.append(f"| **{group}** | | | | |")
         for kind, pictures in kinds.items():
             answers = flagged(model, pictures())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pacx.anatomy import Anatomy
 from pacx.manifest import Group
 from pacx.measures import Focus
-from pacx.preprocessing import Geometry
+from pacx.preprocessing import Geometry, upsample
 from pacx.radiograph import ImageWarning
 
 ExplanationMethod = Literal[
@@ -140,3 +140,10 @@ class Explanation:
     geometry: Geometry
     versus: str | None = None
     focus: Focus | None = None
+
+    def on_film(self) -> NDArray[np.float32]:
+        """The map on the original pixels, float32 ``[rows, columns]``, bilinearly between cells.
+
+        A value keeps its cell's scale: an original pixel holds what the cell holds, no share of it.
+        """
+        return upsample(self.grid, self.geometry)

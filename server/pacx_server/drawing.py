@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pacx.errors import DeadlineExceeded
 
 AT_ONCE = 2
-"""Some twenty bytes for every pixel of the film are in use meanwhile."""
+"""Some ten bytes for every pixel of the film are in use meanwhile."""
 
 
 class Drawing:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
 from pacx.engine_options import DEVICE, RESEARCH_ENGINE
+from pacx.errors import MalformedRequest
 from pacx.model import load
 from pacx.outputs import check_output
 from pacx.reading import read
@@ -43,15 +44,23 @@ def explain(
     crop: Annotated[
         Crop, typer.Option(help="auto: the thorax, where a name may be burnt into the film.")
     ] = "auto",
+    grid: Annotated[
+        Literal["model", "film"],
+        typer.Option(help="Of a .npy: the model's grid, or a number for each original pixel."),
+    ] = "model",
 ) -> None:
     """An overlay on the original picture that shows where the model looked."""
     check_output(output, ".png", ".npy")
+    bare = output.suffix.lower() == ".npy"
+    if grid == "film" and not bare:
+        raise MalformedRequest("--grid film is for .npy; a .png is drawn on the film's pixels.")
     style = Style(opacity=opacity, legend=legend, outlines=parse_outlines(outlines), crop=crop)
     model, radiograph = load(bundle, engine=engine, device=device), read(file)
-    if output.suffix.lower() == ".npy":
+    if bare:
         explanation = model.explain(radiograph, method=method, target=target, versus=versus)
+        numbers = explanation.on_film() if grid == "film" else explanation.grid
         with output.open("wb") as stream:
-            np.save(stream, explanation.grid, allow_pickle=False)
+            np.save(stream, numbers, allow_pickle=False)
         return
     picture = explain_radiograph(
         model, radiograph, method=method, target=target, versus=versus, style=style

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pacx_server.colours import GROUND, ColourScale
+from pacx_server.colours import GROUND, Colours, ColourScale
 
 NOTICE = "Not for clinical use"
 _SMALLEST_TEXT_PX = 8
@@ -35,16 +35,19 @@ class Legend:
     notes: Sequence[str] = ()
 
 
-def draw_legend(picture: Image.Image, legend: Legend) -> None:
-    """Draw a legend into the lower left corner, in place.
+def legend_strip(size: tuple[int, int], legend: Legend) -> Colours | None:
+    """What a legend covers of the lower left corner, uint8 ``[rows, columns, 3]``.
 
     Markers of the side stand in the upper corners of a film and are left alone. Text shrinks
     until it fits; on small films it is broken into lines, and on smaller ones the notice alone
-    stands there. Only where that would become unreadable nothing does.
+    stands there. Only where that would become unreadable nothing does, which is None.
+
+    Args:
+        size: Columns and rows of the picture.
+        legend: What it says.
     """
-    strip = _fitting_strip(picture.size, legend)
-    if strip is not None:
-        picture.paste(strip, (0, picture.height - strip.height))
+    strip = _fitting_strip(size, legend)
+    return None if strip is None else np.asarray(strip)
 
 
 def _fitting_strip(size: tuple[int, int], legend: Legend) -> Image.Image | None:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pacx.errors import NotAcceptable
 
 
-def preferred(accept: str | None, offers: Sequence[str]) -> str:
+def preferred(accept: str | None, offers: Sequence[str], *, condition: str = "") -> str:
     """Choose the offer that the ``accept`` header likes best.
 
     Args:
         accept: The header's value, None where there is none; then every offer is as welcome.
         offers: Media types, our own favourite first.
+        condition: What the offers depend on, as an error puts it: ``With grid=film``.
 
     Raises:
         NotAcceptable: The header likes none of them.
@@ -22,7 +23,8 @@ def preferred(accept: str | None, offers: Sequence[str]) -> str:
         return offers[0]
     weight, place = max((_weight(offer, ranges), -place) for place, offer in enumerate(offers))
     if not weight:
-        raise NotAcceptable(f"This address offers {', '.join(offers)}.")
+        address = f"{condition} this address" if condition else "This address"
+        raise NotAcceptable(f"{address} offers {', '.join(offers)}.")
     return offers[-place]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pacx.anatomy import Anatomy
@@ -28,6 +29,8 @@ COLOURS: dict[OutlineName, tuple[int, int, int]] = {
     "ratio": (143, 240, 180),
 }
 """As in the viewer's style sheet."""
+INKS = np.array([(0, 0, 0), *(COLOURS[name] for name in OUTLINES)], np.uint8)
+"""uint8 ``[4, 3]``: nothing, then the colours in the order of ``OUTLINES``."""
 MARGIN = 0.04
 """What is left around the thorax when a picture is cropped to it, in picture sides."""
 
@@ -93,13 +96,23 @@ def outlines_of(
     return [outline for outline in found if outline.name in wanted]
 
 
-def stroke(picture: Image.Image, outlines: Sequence[Outline]) -> None:
-    """Draw outlines on a picture of the film's size, in place."""
-    width = max(2, round(min(picture.size) / 400))
+def inked(outlines: Sequence[Outline], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Draw outlines on nothing.
+
+    Args:
+        outlines: Later ones cover earlier ones.
+        shape: Rows and columns of the film.
+
+    Returns:
+        uint8 ``[rows, columns]``: an index into ``INKS``, 0 where no outline is.
+    """
+    picture = Image.new("L", (shape[1], shape[0]))
+    width = max(2, round(min(shape) / 400))
     draw = ImageDraw.Draw(picture)
     for outline in outlines:
         points = outline.points + outline.points[:1] * outline.closed
-        draw.line(points, COLOURS[outline.name], width, joint="curve")
+        draw.line(points, OUTLINES.index(outline.name) + 1, width, joint="curve")
+    return np.asarray(picture)
 
 
 def thorax_box(anatomy: Anatomy, geometry: Geometry) -> Box:

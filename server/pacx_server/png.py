@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,8 +22,9 @@ _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 _LEVEL = 2
 _RAW = -15
 """Window bits of a stream of deflate without head and checksum."""
-_PIECE_BYTES = 2**21
-"""What is worth a thread; the film's size alone decides, so that equal films make equal files."""
+_PIECE_BYTES = 2**19
+"""What stays in a processor's cache; the film's size alone decides, so that equal films make equal
+files."""
 
 
 def encode_png(pixels: NDArray[np.uint8], text: Mapping[str, str] | None = None) -> bytes:
@@ -35,12 +36,28 @@ def encode_png(pixels: NDArray[np.uint8], text: Mapping[str, str] | None = None)
     """
     rows, columns = pixels.shape[:2]
     samples = pixels.size // (rows * columns)
+    return encode_bands((rows, columns, samples), lambda start, stop: pixels[start:stop], text)
+
+
+def encode_bands(
+    shape: tuple[int, int, int],
+    band: Callable[[int, int], NDArray[np.uint8]],
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    """Write a PNG of which a band of rows after the other is made, filtered and compressed.
+
+    Args:
+        shape: Rows, columns and samples of a pixel.
+        band: Makes the rows from a first one up to an end; called by several threads.
+        text: As ``encode_png`` takes it.
+    """
+    rows, columns, samples = shape
     header = struct.pack(">IIBBBBB", columns, rows, 8, _COLOUR_TYPES[samples], 0, 0, 0)
     chunks = [_chunk(b"IHDR", header)]
     for keyword, value in (text or {}).items():
         line = keyword.encode("latin-1") + b"\0" + value.encode("latin-1", "replace")
         chunks.append(_chunk(b"tEXt", line))
-    chunks.append(_chunk(b"IDAT", _compressed(_filtered(pixels, samples).data.cast("B"))))
+    chunks.append(_chunk(b"IDAT", _compressed(shape, band)))
     return _SIGNATURE + b"".join(chunks) + _chunk(b"IEND", b"")
 
 
@@ -54,19 +71,26 @@ def _filtered(pixels: NDArray[np.uint8], samples: int) -> NDArray[np.uint8]:
     return filtered
 
 
-def _compressed(data: memoryview) -> bytes:
-    """A stream of zlib (RFC 1950) whose pieces are compressed side by side."""
-    starts = range(0, len(data), _PIECE_BYTES)
-    pieces = [data[start : start + _PIECE_BYTES] for start in starts]
-    flushes = [isal_zlib.Z_FULL_FLUSH] * (len(pieces) - 1) + [isal_zlib.Z_FINISH]
+def _compressed(
+    shape: tuple[int, int, int], band: Callable[[int, int], NDArray[np.uint8]]
+) -> bytes:
+    """A stream of zlib (RFC 1950) whose bands are made and compressed side by side."""
+    rows, columns, samples = shape
+    step = max(1, _PIECE_BYTES // (columns * samples + 1))
+
+    def deflated(start: int) -> tuple[bytes, NDArray[np.uint8]]:
+        stop = min(start + step, rows)
+        filtered = _filtered(band(start, stop), samples)
+        compressor = isal_zlib.compressobj(level=_LEVEL, wbits=_RAW)
+        flush = isal_zlib.Z_FINISH if stop == rows else isal_zlib.Z_FULL_FLUSH
+        return compressor.compress(filtered.data.cast("B")) + compressor.flush(flush), filtered
+
+    checksum, pieces = 1, [b"\x78\x01"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        deflated = b"".join(pool.map(_deflated, pieces, flushes))
-    return b"\x78\x01" + deflated + struct.pack(">I", isal_zlib.adler32(data))
-
-
-def _deflated(piece: memoryview, flush: int) -> bytes:
-    compressor = isal_zlib.compressobj(level=_LEVEL, wbits=_RAW)
-    return bytes(compressor.compress(piece) + compressor.flush(flush))
+        for piece, filtered in pool.map(deflated, range(0, rows, step)):
+            checksum = isal_zlib.adler32(filtered.data.cast("B"), checksum)
+            pieces.append(piece)
+    return b"".join([*pieces, struct.pack(">I", checksum)])
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

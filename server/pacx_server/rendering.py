@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pacx.preprocessing import Geometry, upsample
-from pacx_server.colours import scale_of
-from pacx_server.legend import NOTICE, Legend, draw_legend
-from pacx_server.outlines import Box, Outline, stroke
-from pacx_server.png import encode_png
+from pacx_server.colours import Colours, scale_of
+from pacx_server.legend import NOTICE, Legend, legend_strip
+from pacx_server.outlines import INKS, Box, Outline, inked
+from pacx_server.png import encode_bands, encode_png
 
 Grid = NDArray[np.float32]
 Display = NDArray[np.uint8]
@@ -73,17 +74,20 @@ def render_overlay(
     """
     text = {"Title": decoration.title, "Disclaimer": NOTICE, "Software": "PaCX"}
     left, upper, right, lower = decoration.box or (0, 0, display.shape[1], display.shape[0])
+    shown = np.s_[upper:lower, left:right]
     if opacity == 0 and not decoration.legend and not decoration.outlines:
-        return encode_png(np.ascontiguousarray(display[upper:lower, left:right]), text)
+        return encode_png(np.ascontiguousarray(display[shown]), text)
     low, high = value_range(grid, signed=signed)
-    heat = upsample(_levels(grid, low, high), geometry)
-    picture = _blend(display, heat, scale_of(signed=signed).blend_table(opacity))
-    stroke(picture, decoration.outlines)
-    if decoration.box is not None:
-        picture = picture.crop(decoration.box)
-    if decoration.legend:
-        draw_legend(picture, _legend(decoration, low, high, signed=signed))
-    return encode_png(np.asarray(picture), text)
+    size = (right - left, lower - upper)
+    legend = _legend(decoration, low, high, signed=signed)
+    layers = _Layers(
+        film=display[shown],
+        levels=upsample(_levels(grid, low, high), geometry)[shown],
+        table=_mixtures(opacity, signed=signed),
+        ink=inked(decoration.outlines, display.shape)[shown] if decoration.outlines else None,
+        strip=legend_strip(size, legend) if decoration.legend else None,
+    )
+    return encode_bands((*layers.film.shape, 3), layers.rows, text)
 
 
 def value_range(grid: Grid, *, signed: bool) -> tuple[float, float]:
@@ -109,11 +113,51 @@ def _levels(grid: Grid, low: float, high: float) -> Grid:
     return ((grid - low) * (255.0 / span) + 0.5).astype(np.float32)
 
 
-def _blend(display: Display, levels: Grid, table: NDArray[np.uint32]) -> Image.Image:
-    """Mix film and heat, RGB, by one look-up for each pixel."""
-    index = levels.astype(np.uint16)
-    index <<= np.uint16(8)
-    index |= display
-    size = (display.shape[1], display.shape[0])
-    # Pillow drops the unused fourth byte several times faster than a strided copy does.
-    return Image.frombytes("RGB", size, table[index].tobytes(), "raw", "RGBX")
+@lru_cache(maxsize=8)
+def _mixtures(opacity: float, *, signed: bool) -> NDArray[np.uint32]:
+    """The mixtures of the few opacities that are asked for; a quarter of a megabyte each."""
+    return scale_of(signed=signed).blend_table(opacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layers:
+    """What a picture is put together from, of its size unless said otherwise.
+
+    Attributes:
+        film: uint8, grey.
+        levels: float32, the map's, in 0.5 .. 255.5.
+        table: All mixtures of a level and a grey, as ``ColourScale.blend_table``.
+        ink: uint8, indices of the outlines' colours, 0 where there is none; or None.
+        strip: uint8 ``[rows, columns, 3]``, the legend of the lower left corner; or None.
+    """
+
+    film: Display
+    levels: Grid
+    table: NDArray[np.uint32]
+    ink: NDArray[np.uint8] | None
+    strip: Colours | None
+
+    def rows(self, start: int, stop: int) -> Colours:
+        """Some rows of the picture, RGB; few enough of them stay in the processor's cache."""
+        index = self.levels[start:stop].astype(np.uint16)
+        index <<= np.uint16(8)
+        index |= self.film[start:stop]
+        # Every index is in the table; numpy looks up twice as fast where it need not raise.
+        picture = _packed(self.table.take(index, mode="clip"))
+        if self.ink is not None:
+            ink = self.ink[start:stop].ravel()
+            drawn = np.flatnonzero(ink != 0)
+            picture.reshape(-1, 3)[drawn] = INKS[ink[drawn]]
+        if self.strip is not None:
+            first = len(self.film) - len(self.strip)
+            lines = self.strip[max(start - first, 0) : max(stop - first, 0)]
+            picture[len(picture) - len(lines) :, : lines.shape[1]] = lines
+        return picture
+
+
+def _packed(mixture: NDArray[np.uint32]) -> Colours:
+    """RGB from pixels whose fourth byte is unused; Pillow is several times faster than a copy."""
+    rows, columns = mixture.shape
+    picture = Image.frombuffer("RGBA", (columns, rows), mixture, "raw", "RGBA", 0, 1)
+    packed = bytearray(picture.tobytes("raw", "RGB"))
+    return np.frombuffer(packed, np.uint8).reshape(rows, columns, 3)

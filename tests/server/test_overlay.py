@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from pacx.bundle import open_bundle, resolve, write_manifest
+from pacx.errors import MalformedRequest
 from pacx.manifest import FindingSpec
 from pacx.model import load
 from pacx.preprocessing import Geometry
@@ -237,6 +238,32 @@ def test_the_command_draws_what_the_server_draws(
     assert np.abs(written.astype(int) - served).mean() < 1
     refused = CliRunner().invoke(app, [str(file), "-o", str(output), "--outlines", "spleen"])
     assert refused.exit_code != 0
+
+
+def test_the_command_writes_bare_numbers_on_either_grid(
+    phantom_dicom: bytes, tmp_path: Path
+) -> None:
+    file, output = tmp_path / "film.dcm", tmp_path / "map.npy"
+    file.write_bytes(phantom_dicom)
+    app = typer.Typer()
+    app.command()(explain)
+
+    def written(*options: str) -> NDArray[np.float32]:
+        result = CliRunner().invoke(app, [str(file), "-o", str(output), *options])
+        assert result.exit_code == 0, result.output
+        numbers: NDArray[np.float32] = np.load(output, allow_pickle=False)
+        return numbers
+
+    coarse, fine = written(), written("--grid", "film")
+    film = read(phantom_dicom)
+    assert fine.shape == (film.rows, film.columns)
+    assert fine.dtype == np.float32
+    explanation = load().explain(film)
+    np.testing.assert_allclose(coarse, explanation.grid, rtol=1e-3)
+    np.testing.assert_allclose(fine, explanation.on_film(), rtol=1e-3)
+    refused = CliRunner().invoke(app, [str(file), "-o", f"{output}.png", "--grid", "film"])
+    assert isinstance(refused.exception, MalformedRequest)
+    assert "--grid film is for .npy" in str(refused.exception)
 
 
 def test_the_command_too_says_what_was_simulated(phantom_dicom: bytes, tmp_path: Path) -> None:

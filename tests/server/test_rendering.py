@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pacx.preprocessing import Geometry, PreprocessingSpec, prepare, upsample
 from pacx.radiograph import Radiograph
 from pacx_server.colours import diverging, scale_of, sequential
-from pacx_server.outlines import COLOURS, Outline
+from pacx_server.legend import Legend, legend_strip
+from pacx_server.outlines import COLOURS, Box, Outline
 from pacx_server.png import encode_png
 from pacx_server.rendering import Decoration, render_overlay, to_display
 
@@ -245,6 +246,35 @@ def test_outlines_lie_on_the_pixels_of_the_film_also_where_it_is_cropped() -> No
     assert np.array_equal(part, whole[120:330, 60:260])
 
 
+@pytest.mark.parametrize("box", [None, (101, 203, 1303, 1307)])
+def test_a_picture_of_many_bands_is_the_one_that_is_drawn_as_a_whole(box: Box | None) -> None:
+    display, grid = film(1500, 1400), np.random.default_rng(0).random((GRID, GRID), np.float32)
+    geometry = Geometry(1500, 1400, 224)
+    turn = np.linspace(0, 6.2, 80)
+    points = [(700 + 400 * np.cos(angle), 800 + 600 * np.sin(angle)) for angle in turn]
+    outlines = [
+        Outline(name="heart", points=points, closed=True),
+        Outline(name="ratio", points=[(200.5, 900.1), (1250.2, 900.1)], closed=False),
+    ]
+    decoration = Decoration(outlines=outlines, title="a model", box=box)
+    drawn = open_picture(render_overlay(display, grid, geometry, decoration=decoration))
+
+    low, high = grid.min(), grid.max()
+    levels = upsample((grid - low) * (255 / (high - low)) + np.float32(0.5), geometry)
+    table = sequential().blend_table(0.5).view(np.uint8).reshape(256, 256, 4)
+    whole = Image.fromarray(table[levels.astype(np.uint8), display, :3])
+    draw = ImageDraw.Draw(whole)
+    for outline in outlines:
+        line = outline.points + outline.points[:1] * outline.closed
+        draw.line(line, COLOURS[outline.name], round(1400 / 400), joint="curve")
+    expected = np.asarray(whole.crop(box) if box else whole).copy()
+    legend = Legend(scale=sequential(), low=float(low), high=float(high), title="a model")
+    strip = legend_strip((expected.shape[1], expected.shape[0]), legend)
+    assert strip is not None
+    expected[-strip.shape[0] :, : strip.shape[1]] = strip
+    assert (expected != drawn).mean() < 1e-5  # rounding at the edge of a level
+
+
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), colour=st.booleans(), data=st.data())
 @settings(deadline=None)
 def test_a_png_holds_the_pixels_it_was_given(
@@ -256,7 +286,7 @@ def test_a_png_holds_the_pixels_it_was_given(
     assert np.array_equal(open_picture(encode_png(pixels)), pixels)
 
 
-@pytest.mark.parametrize("rows", [1023, 1024, 2500])
+@pytest.mark.parametrize("rows", [255, 256, 257, 2500])
 def test_a_large_film_is_compressed_in_pieces_and_always_to_the_same_file(rows: int) -> None:
     """2,048 bytes a line (one more for the filter): less than a piece, just one, several."""
     pixels = np.random.default_rng(rows).integers(0, 256, (rows, 2047), dtype=np.uint8)

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
@@ -17,6 +17,10 @@ from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, P
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
 from pacx_client._uploads import Uploadable, open_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -111,6 +115,20 @@ class AsyncPacxClient:
         """Where the model looked, as numbers; see ``PacxClient.explain_grid``."""
         return await self._ask(
             _requests.explain(file, method=method, target=target, versus=versus, model=model)
+        )
+
+    async def explain_pixels(
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Where the model looked, on the film's pixels; see ``PacxClient.explain_pixels``."""
+        return await self._ask(
+            _requests.film_map(file, method=method, target=target, versus=versus, model=model)
         )
 
     async def models(self) -> tuple[ServedModel, ...]:

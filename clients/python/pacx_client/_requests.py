@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 import httpx
 
@@ -14,6 +14,10 @@ from pacx_client._evaluations import Evaluation, EvaluationProtocol
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
 from pacx_client._version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Include: TypeAlias = Literal["embedding", "attention", "anatomy", "read_outs"]
 Pooling: TypeAlias = Literal["cls", "mean"]
@@ -125,6 +129,20 @@ def explain(
         path="explanations",
         read=_responses.explanation,
         query=_given(method=method, target=target, versus=versus, model=model),
+        files=(upload(file),),
+    )
+
+
+def film_map(
+    file: Uploadable, *, method: str, target: str | None, versus: str | None, model: str | None
+) -> Call[NDArray[np.float32]]:
+    """``POST /explanations`` as a number for each pixel of the film."""
+    return Call(
+        method="POST",
+        path="explanations",
+        read=_responses.film_map,
+        accept="application/x-npy",
+        query=_given(grid="film", method=method, target=target, versus=versus, model=model),
         files=(upload(file),),
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
@@ -14,6 +15,10 @@ from pacx_client._errors import PacxApiError, Problem, UnexpectedAnswer, error_f
 from pacx_client._evaluations import Evaluation
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import retry_after_s
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 _ZIP_SIGNATURE = b"PK\x03\x04"
@@ -39,6 +44,20 @@ def embeddings(response: httpx.Response) -> Embeddings:
 def explanation(response: httpx.Response) -> Explanation:
     """Read the answer of ``POST /explanations``; raises as ``prediction`` does."""
     return decode(Explanation, _json(response))
+
+
+def film_map(response: httpx.Response) -> NDArray[np.float32]:
+    """Read a map on a film's pixels, float32 ``[rows, columns]``; raises as ``prediction`` does."""
+    import numpy as np
+
+    _check(response)
+    try:
+        numbers: NDArray[np.float32] = np.load(io.BytesIO(response.content), allow_pickle=False)
+    except (ValueError, EOFError) as fault:
+        raise UnexpectedAnswer("the answer is no array of numpy") from fault
+    if numbers.ndim != 2 or numbers.dtype != np.float32:
+        raise UnexpectedAnswer("the answer is no map of float32 on a film's pixels")
+    return numbers
 
 
 def models(response: httpx.Response) -> tuple[ServedModel, ...]:

@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
@@ -17,6 +17,10 @@ from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, P
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
 from pacx_client._uploads import Uploadable, open_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -161,6 +165,26 @@ class PacxClient:
         """Where the model looked, as numbers on the model's grid; arguments as ``explain``."""
         return self._ask(
             _requests.explain(file, method=method, target=target, versus=versus, model=model)
+        )
+
+    def explain_pixels(
+        self,
+        file: Uploadable,
+        *,
+        method: str = "rollout",
+        target: str | None = None,
+        versus: str | None = None,
+        model: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Where the model looked, as a number for each pixel of the film; needs numpy.
+
+        Arguments as ``explain``.
+
+        Returns:
+            float32 ``[rows, columns]`` of the film as it is stored.
+        """
+        return self._ask(
+            _requests.film_map(file, method=method, target=target, versus=versus, model=model)
         )
 
     def models(self) -> tuple[ServedModel, ...]:

@@ -96,7 +96,7 @@ def _gains(model: Explained, measured: Sequence[Sequence[FilmMeasure]]) -> list[
 def _focused(
     study: Study, subject: str, model: Explained, films: Sequence[OutlinedFilm]
 ) -> Iterator[Measurement]:
-    masks = [_masks(film, model.model.spec.size) for film in films]
+    masks = [film.masks_on(model.model.spec.size) for film in films]
     patients = np.array([film.patient for film in films], dtype=np.str_)
     for method, maps in _maps(model, films).items():
         for region in REGIONS:
@@ -122,13 +122,6 @@ def _maps(model: Explained, films: Sequence[OutlinedFilm]) -> Mapping[str, Seque
     rollout = model.methods["rollout"]
     maps["rollout, random weights"] = [rollout(model.untrained(question)) for question in asked]
     return maps | {name: [grid] * len(films) for name, grid in blind(asked[0].grid)}
-
-
-def _masks(film: OutlinedFilm, size: int) -> Mask:
-    """Outlines on the model's input grid, bool ``[3, size, size]``."""
-    block = film.masks.shape[1] // size
-    cells = film.masks[:, : block * size, : block * size]
-    return np.asarray(cells.reshape(3, size, block, size, block).mean(axis=(2, 4)) >= 0.5)
 
 
 def _focus(grid: Map, masks: Mask, region: str) -> float:

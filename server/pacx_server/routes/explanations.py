@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio.to_thread
 import numpy as np
@@ -34,6 +34,7 @@ router = APIRouter(tags=["radiographs"])
 PNG_TYPE = "image/png"
 SVG_TYPE = "image/svg+xml"
 KINDS = (JSON_TYPE, PNG_TYPE, NPY_TYPE, SVG_TYPE)
+GridName = Literal["model", "film"]
 _NAME = f"({'|'.join(OUTLINES)})"
 
 
@@ -75,6 +76,7 @@ class Explained:
     examination: Examination
     explanation: Explanation
     style: Style
+    grid: GridName
 
 
 @router.post(
@@ -100,6 +102,13 @@ async def explain(
     versus: Annotated[
         str | None, Query(max_length=128, description="Finding that the target is compared with.")
     ] = None,
+    grid: Annotated[
+        GridName,
+        Query(
+            description="Where numbers lie: on the model's grid, or a number for each original "
+            "pixel, `[rows, columns]` of the film as it is stored, as `application/x-npy` alone."
+        ),
+    ] = "model",
     model: ModelName = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
@@ -107,26 +116,43 @@ async def explain(
 
     By `Accept`: JSON, `image/png` (the overlay on the original picture, pixel for pixel),
     `image/svg+xml` (map and outlines without the film), or `application/x-npy` (float32, the
-    model's grid).
+    model's grid). `grid=film` spreads the numbers over the original pixels, as the overlay does;
+    so many numbers are no JSON, so that any other type than `application/x-npy` is a 406.
     """
-    kind = preferred(accept, KINDS)
+    kind = _kind(accept, grid)
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine(picture=kind == PNG_TYPE)
-        if examination.decoded.picture is not None:
-            visit.ticket.hold(size_bytes=examination.decoded.picture.nbytes)
+        visit.ticket.hold(size_bytes=_answer_bytes(examination, grid))
         with visit.context.phase("explain"):
             explanation = await visit.served.explain(
                 Asked(examination.outputs, examination.decoded.input, method, target, versus),
                 deadline=visit.deadline,
             )
-        explained = Explained(visit, examination, explanation, drawing)
+        explained = Explained(visit, examination, explanation, drawing, grid)
         with visit.context.phase("render"):
-            async with _turn(visit, kind):
+            async with _turn(explained, kind):
                 return await anyio.to_thread.run_sync(_answer, explained, kind)
 
 
-def _turn(visit: Visit, kind: str) -> AbstractAsyncContextManager[None]:
-    return visit.service.drawing.turn(visit.deadline) if kind == PNG_TYPE else nullcontext()
+def _kind(accept: str | None, grid: GridName) -> str:
+    if grid == "model":
+        return preferred(accept, KINDS)
+    return preferred(accept, (NPY_TYPE,), condition=f"With grid={grid}")
+
+
+def _answer_bytes(examination: Examination, grid: GridName) -> int:
+    """What an answer of the film's size holds in memory beyond the upload."""
+    decoded = examination.decoded
+    if grid == "film":
+        return decoded.facts.rows * decoded.facts.columns * np.dtype(np.float32).itemsize
+    return 0 if decoded.picture is None else decoded.picture.nbytes
+
+
+def _turn(explained: Explained, kind: str) -> AbstractAsyncContextManager[None]:
+    """Answers of the film's size are made in turn."""
+    if kind == PNG_TYPE or explained.grid == "film":
+        return explained.visit.service.drawing.turn(explained.visit.deadline)
+    return nullcontext()
 
 
 def _answer(explained: Explained, kind: str) -> Response:
@@ -143,7 +169,7 @@ def _answer(explained: Explained, kind: str) -> Response:
     if kind == JSON_TYPE:
         body = _json(explained, prediction, notes)
     elif kind == NPY_TYPE:
-        body = _npy(explained.explanation)
+        body = _npy(explained)
     else:
         body = _drawn(explained, prediction, notes, kind)
     headers = origin_headers(visit) | {"x-warnings": ", ".join(note.code for note in notes)}
@@ -168,9 +194,10 @@ def _drawn(
     return draw_explanation(picture, subject, explained.style)
 
 
-def _npy(explanation: Explanation) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, explanation.grid, allow_pickle=False)
+def _npy(explained: Explained) -> bytes:
+    explanation, buffer = explained.explanation, io.BytesIO()
+    numbers = explanation.on_film() if explained.grid == "film" else explanation.grid
+    np.save(buffer, numbers, allow_pickle=False)
     return buffer.getvalue()
 
 

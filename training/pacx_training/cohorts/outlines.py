@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from pacx.errors import CohortError
 from pacx.manifest import Source
-from pacx.masks import STRUCTURES
+from pacx.masks import STRUCTURES, Mask
 from pacx_training.cohorts.images import read_film
 from pacx_training.cohorts.phantom import phantom_radiograph
 
@@ -31,12 +31,20 @@ class OutlinedFilm:
         masks: float32 ``[3, S, S]`` in [0, 1], in the order of ``STRUCTURES``.
         patient: Films of one patient share it.
         certain: False where a border had to be guessed.
+        image: Its file's name below the folder of films; empty where it was drawn.
     """
 
     pixels: NDArray[np.float32]
     masks: NDArray[np.float32]
     patient: str
     certain: bool = True
+    image: str = ""
+
+    def masks_on(self, size: int) -> Mask:
+        """The outlines on a model's input grid, bool ``[3, size, size]``."""
+        block = self.masks.shape[1] // size
+        cells = self.masks[:, : block * size, : block * size]
+        return np.asarray(cells.reshape(3, size, block, size, block).mean(axis=(2, 4)) >= 0.5)
 
 
 Polygon = list[tuple[float, float]]
@@ -105,6 +113,7 @@ def _film(outline: _Outline, images: Path) -> OutlinedFilm:
         masks=np.stack([_mask(outline, getattr(outline, name)) for name in STRUCTURES]),
         patient=str(outline.patient_id),
         certain=outline.note is None,
+        image=outline.image,
     )
 
 
