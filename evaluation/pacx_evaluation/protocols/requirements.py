@@ -135,7 +135,7 @@ def check_pairs(benchmark: Benchmark) -> None:
     if not benchmark.paired:
         raise BenchmarkError(
             f"{benchmark.title} pairs its films with nothing, which --protocol alignment needs; "
-            "--benchmark simulated does."
+            "--benchmark simulated and --benchmark symile do."
         )
     if len(splits) < 2 or splits <= {"train"}:
         raise BenchmarkError(f"{benchmark.title} has no split to report: it needs test or val.")
@@ -145,7 +145,7 @@ def _check_labels(protocol: str, benchmark: Benchmark) -> None:
     if not benchmark.targets:
         raise BenchmarkError(
             f"{benchmark.title} has no labels for --protocol {protocol}; ask it for --protocol "
-            "segmentation."
+            f"{'segmentation' if benchmark.masks else 'alignment'}."
         )
     splits = set(benchmark.cohort.splits.tolist())
     if len(splits) > 1 and "train" not in splits:
