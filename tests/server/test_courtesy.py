@@ -105,7 +105,7 @@ def quiet(diary: Diary, step: Step) -> bool:
 def rested(diary: Diary, step: Step, before: Step | None) -> bool:
     """Whether the share is kept, or nobody is about who could care."""
     if before is None or not any(
-        end <= step.start < end + ABOUT_S - EPSILON_S for _, end in diary.visits
+        end + EPSILON_S < step.start < end + ABOUT_S - EPSILON_S for _, end in diary.visits
     ):
         return True
     rest = (before.end - before.start) * REST_PER_WORK
