@@ -5,6 +5,8 @@ and while an evaluation of drawn films runs, so that what else the machine does 
 Writes ``docs/results/evaluations.md`` with ``--write``.
 
     python -m benchmarks.evaluations --rounds 20 --seconds 30 --rate 2 --write
+
+``--share 1`` shows what it costs without rests between the films.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -31,9 +34,12 @@ from pacx_client import PacxClient, PacxClientError
 from tests.live_server import LiveServer, running
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 
-FILMS, PATIENTS, SIDE = 120, 60, 512
+FILMS, PATIENTS, SIDE = 40, 20, 512
+"""Few, so that a block sees an evaluation's start and its statistics, too."""
 WANTED = 1.3
 REPLICATES = 2000
+STEPS_PER_FILM = 2  # decoding and inference
+WAITS = "pacx_evaluation_wait_seconds_count"
 POLL_S = 0.5
 STARTING_S = 120.0
 Seconds = NDArray[np.float64]
@@ -58,18 +64,34 @@ class Measured:
 
 @dataclass(slots=True)
 class Background:
-    """Evaluations that follow one another until they are told to stop."""
+    """Evaluations that follow one another until they are told to stop.
+
+    Attributes:
+        client: Of the server.
+        archive: Films and labels.
+        finished: Evaluations that succeeded.
+        asked: Times that one was asked how far it was.
+        embedding: Times that it embedded films then.
+        films: Embedded for them, whether or not they finished.
+    """
 
     client: PacxClient
     archive: bytes
     begun: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     finished: int = 0
-    embedded: int = 0
+    asked: int = 0
+    embedding: int = 0
+    films: int = 0
+
+    @property
+    def embedding_share(self) -> float:
+        """Of the evaluations' time, that they took for embedding."""
+        return self.embedding / max(1, self.asked)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Evaluate while the block lasts; it begins when the first film is embedded."""
+        """Evaluate while the block lasts; it begins with the embedding of films."""
         self.begun.clear()
         self.over.clear()
         thread = threading.Thread(target=self._evaluate)
@@ -84,20 +106,16 @@ class Background:
 
     def _evaluate(self) -> None:
         while not self.over.is_set():
-            films, job = (
-                0,
-                self.client.evaluate(
-                    self.archive, protocols=("linear", "calibration"), labels=["finding"]
-                ),
+            job = self.client.evaluate(
+                self.archive, protocols=("linear", "calibration"), labels=["finding"]
             )
             while not job.has_ended and not self.over.wait(POLL_S):
                 job = self.client.evaluation(job.id)
+                self.asked += 1
                 if job.progress is not None and job.progress.doing.startswith("embedding"):
-                    films = job.progress.done
-                    if films:
-                        self.begun.set()
+                    self.embedding += job.progress.done < job.progress.total
+                    self.begun.set()
             self.finished += job.state == "succeeded"
-            self.embedded += films
             with suppress(PacxClientError):  # it may have ended in between
                 self.client.cancel_evaluation(job.id)
 
@@ -146,7 +164,7 @@ def block(server: LiveServer, request: bytes, rate: float, seconds: float, into:
 
 
 def measure(
-    bundle: str, rounds: int, seconds: float, rate: float
+    bundle: str, rounds: int, seconds: float, rate: float, share: float
 ) -> tuple[Measured, Measured, Background]:
     """Alternate blocks without and with an evaluation on one server."""
     request = post("/predict", dicom_bytes(chest_pixels(1024, 1024)))
@@ -156,6 +174,7 @@ def measure(
         settings = {
             "PACX_BUNDLES": bundle,
             "PACX_EVALUATION_DIRECTORY": str(folder / "evaluations"),
+            "PACX_EVALUATION_SHARE": str(share),
         }
         with running(folder, settings) as server, PacxClient(server.url) as client:
             background = Background(client, archive())
@@ -165,7 +184,15 @@ def measure(
                 with background.running():
                     block(server, request, rate, seconds, beside)
                 time.sleep(1)  # the process of the evaluation is gone
+            background.films = steps_done(server) // STEPS_PER_FILM
     return alone, beside, background
+
+
+def steps_done(server: LiveServer) -> int:
+    """Steps of films that the server has let begin in the background."""
+    page = httpx.get(f"{server.url}/metrics").raise_for_status().text
+    (line,) = (line for line in page.splitlines() if line.startswith(WAITS))
+    return int(float(line.split()[1]))
 
 
 def ratio(alone: Measured, beside: Measured, share: float) -> tuple[float, float, float]:
@@ -190,8 +217,9 @@ def report(alone: Measured, beside: Measured, background: Background, title: str
         f"{title}; {machine()}.",
         "Requests came at random times with this mean rate, in rounds of one block alone and one",
         f"block while an evaluation ran on the same server ({background.finished} were finished,",
-        f"{background.embedded} films embedded for them). Intervals are over rounds; a ratio of",
-        f"the p99 of at most {WANTED:g} is wanted.",
+        f"{background.films} films embedded for them, which went on for",
+        f"{background.embedding_share:.0%} of the evaluations' time). Intervals are over rounds; a",
+        f"ratio of the p99 of at most {WANTED:g} is wanted.",
         "",
         "| | alone, ms | beside an evaluation, ms | ratio | 95 % interval |",
         "| --- | --- | --- | --- | --- |",
@@ -215,12 +243,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30, help="Of a block.")
     parser.add_argument("--rate", type=float, default=2, help="Requests per second.")
+    parser.add_argument(
+        "--share", type=float, default=0.25, help="PACX_EVALUATION_SHARE, of the time."
+    )
     parser.add_argument("--write", action="store_true", help="docs/results/evaluations.md")
     arguments = parser.parse_args()
-    found = measure(arguments.bundle, arguments.rounds, arguments.seconds, arguments.rate)
+    found = measure(
+        arguments.bundle, arguments.rounds, arguments.seconds, arguments.rate, arguments.share
+    )
     title = (
         f"{arguments.bundle}, {arguments.rounds} rounds of {arguments.seconds:g} s, "
-        f"{arguments.rate:g} requests/s"
+        f"{arguments.rate:g} requests/s, share {arguments.share:g}"
     )
     page = report(*found, title)
     print(page)

@@ -69,6 +69,8 @@ class Asked:
             )
         if "--images" in options and self.benchmark not in ON_MIMIC_FILMS:
             yield f"--images: only for --benchmark {' or '.join(ON_MIMIC_FILMS)}."
+        if "--teachers" in options and self.benchmark != "symile":
+            yield "--teachers: only for --benchmark symile."
         for option in ("--label", "--within"):
             if option in options and not manifest:
                 yield f"{option}: only for a manifest (--benchmark FILE.csv or FILE.parquet)."

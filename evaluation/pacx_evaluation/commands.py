@@ -37,6 +37,10 @@ def evaluate(
         Path | None,
         typer.Option(help="MIMIC-CXR-JPG's folder, for medmod and cxl-seg; else --data."),
     ] = None,
+    teachers: Annotated[
+        Path | None,
+        typer.Option(help="A run of pacx train distill with its teachers, for symile."),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(help=f"{', '.join(PROTOCOL_NAMES[:-1])} or {PROTOCOL_NAMES[-1]}; repeatable."),
@@ -83,7 +87,12 @@ def evaluate(
 
         # Before anything heavy is imported: a table that is wrong is told at once.
         opened = open_benchmark(
-            benchmark, data=data, images=images, labels=label or (), within=within
+            benchmark,
+            data=data,
+            images=images,
+            labels=label or (),
+            within=within,
+            teachers=teachers,
         )
 
         from pacx_evaluation.evaluation import prepare, run

@@ -15,6 +15,7 @@ from pacx.model import Outputs
 from pacx_server.audit import AuditLog
 from pacx_server.batching import Answered
 from pacx_server.context import RequestContext
+from pacx_server.courtesy import GiveWay
 from pacx_server.decoding import DecoderPool
 from pacx_server.schemas import Timing
 from pacx_server.serving import ServedModel
@@ -88,6 +89,7 @@ class Examiner:
         *,
         deadline: float,
         picture: bool = False,
+        give_way: GiveWay | None = None,
     ) -> Examination:
         """Examine one file.
 
@@ -97,6 +99,7 @@ class Examiner:
             context: Of the request; keeps the times.
             deadline: On the event loop's clock.
             picture: Also return the film for display.
+            give_way: Lets others go first between the two steps.
 
         Raises:
             InputError: The file cannot be used.
@@ -111,6 +114,8 @@ class Examiner:
             digest = decoded.study_sha256 or hashlib.sha256(data).hexdigest()
             context.studies.append(self._audit.pseudonym(digest))
         decode_s = time.perf_counter() - started
+        if give_way is not None:
+            await give_way()
         answered = await ask(served, decoded.input.pixels, context, deadline=deadline)
         self._telemetry.queue_s.observe(answered.queue_s)
         return Examination(

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from pacx.errors import InputError, UnusableImage
 from pacx_server.admission import Ticket
 from pacx_server.context import RequestContext, context_of
+from pacx_server.courtesy import GiveWay
 from pacx_server.examination import Examination
 from pacx_server.security import Principal
 from pacx_server.service import Service
@@ -70,16 +71,17 @@ class Visit:
 
     async def examine(self, index: int = 0, *, picture: bool = False) -> Examination:
         """Take one of the files through decoding and the model; raises as ``Examiner`` does."""
-        async with self._turn():
+        async with self._turn() as give_way:
             return await self.service.examiner.examine(
                 self.upload.files[index],
                 self.served,
                 self.context,
                 deadline=self.deadline,
                 picture=picture,
+                give_way=give_way,
             )
 
-    def _turn(self) -> AbstractAsyncContextManager[None]:
+    def _turn(self) -> AbstractAsyncContextManager[GiveWay | None]:
         if self.ticket.principal.background:
             return self.service.courtesy.behind()
         return nullcontext()

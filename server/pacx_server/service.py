@@ -61,7 +61,9 @@ class Service:
         self.catalogue = Catalogue(settings, self.telemetry)
         self.decoders = _decoder_pool(settings, self.telemetry)
         self.examiner = Examiner(self.decoders, self.telemetry, self.audit)
-        self.courtesy = Courtesy()
+        self.courtesy = Courtesy(
+            share=settings.evaluation_share, observe=self.telemetry.evaluation_wait_s.observe
+        )
         self.drawing = Drawing()
         self.tickets = Tickets()
         self.evaluations = Evaluations(settings, self.authenticator, self.telemetry)

@@ -139,6 +139,12 @@ class Settings(BaseSettings):
     evaluation_workers: int = Field(
         1, ge=0, description="Evaluations at once; 0 leaves them to other servers of the folder."
     )
+    evaluation_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Of the time, for evaluations while others ask; 1 lets their films follow.",
+    )
     evaluation_queue: int = Field(64, ge=1, description="Evaluations that wait or run.")
     evaluation_queue_per_caller: int = Field(
         8, ge=1, description="Evaluations of one caller that wait or run."

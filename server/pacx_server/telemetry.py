@@ -41,6 +41,9 @@ class Telemetry:
         self.evaluations = self._counter(
             "pacx_evaluations", "Evaluations that ended here.", ("outcome",)
         )
+        self.evaluation_wait_s = self._histogram(
+            "pacx_evaluation_wait_seconds", "One step of an evaluation's film giving way to others."
+        )
         self.model_info = Gauge(
             "pacx_model_info",
             "1 for every model that is served.",

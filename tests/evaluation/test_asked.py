@@ -41,6 +41,10 @@ def test_the_names_of_protocols_are_known_without_importing_them() -> None:
         (("--benchmark", "nih", "--data", ".", "--images", "."), "--images: .* medmod or cxl-seg"),
         (("--benchmark", "nih", "--data", ".", "--label", "Edema"), "--label: only for a manifest"),
         (("--benchmark", "nih", "--data", ".", "--within", "."), "--within: only for a manifest"),
+        (
+            ("--benchmark", "nih", "--data", ".", "--teachers", "."),
+            "--teachers: only for .* symile",
+        ),
         (("--benchmark", "x.csv", "--epochs", 3), "--epochs: only for --protocol finetune"),
         (("--benchmark", "x.csv", "--seeds", 3), "--seeds: only for --protocol finetune"),
         (("--benchmark", "x.csv", "--learning-rate", 1), "--learning-rate: only .* finetune"),
@@ -67,7 +71,7 @@ def test_options_that_do_not_fit_together_are_refused_at_once(
         ("explanations", SubjectError, "explanations needs a bundle"),
         ("finetune", SubjectError, "pooling.onnx has no weights that torch can use"),
         ("segmentation", SubjectError, "pooling.onnx has no weights that torch can use"),
-        ("alignment", BenchmarkError, "--benchmark simulated"),
+        ("alignment", BenchmarkError, "--benchmark simulated and --benchmark symile"),
     ],
 )
 def test_what_a_protocol_lacks_is_told_before_a_film_is_embedded(

@@ -40,7 +40,7 @@ NINE = {
 
 def test_the_paper_s_benchmarks_can_be_named() -> None:
     assert set(PAPER) == NINE
-    assert NINE | {"nih", "hannover", "simulated"} == set(benchmark_names())
+    assert NINE | {"nih", "hannover", "simulated", "symile"} == set(benchmark_names())
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +31,16 @@ from pacx_evaluation.protocols import (
     overlays,
     robustness,
 )
+from pacx_evaluation.protocols.concurrency import asked_at_once
 from pacx_evaluation.protocols.perturbations import PERTURBATIONS, dicom
 from pacx_evaluation.report.writer import write_report
 from pacx_evaluation.statistics.bootstrap import Bootstrap
-from pacx_evaluation.subjects import EmbeddingCache, open_subject
+from pacx_evaluation.subjects import EmbeddingCache, Encoder, Film, Identity, open_subject
+from pacx_evaluation.subjects.encoder import Embeddings
 from pacx_export.assembly import export_bundle
 from pacx_training.cohorts.outlines import phantom_films
 from pacx_training.runs import RunDirectory
+from tests.conftest import Serving
 from tests.evaluation.conftest import DrawnFilms
 from tests.tiny_bundle import LABELS
 
@@ -168,6 +173,57 @@ def test_parity_needs_a_bundle_and_speed_needs_none(
     median, late = (_by_condition(rows, metric) for metric in ("p50_ms", "p99_ms"))
     assert all(0 < median[name] <= late[name] for name in median)
     assert len(_by_condition(rows, "films_per_second")) == 3
+    assert not outcome.section.notes
+
+
+def test_servers_are_timed_under_several_callers(
+    films: DrawnFilms, tiny_bundle: Bundle, serving: Serving, cache: EmbeddingCache
+) -> None:
+    benchmark = open_benchmark(str(films.manifest), labels=["opacity"])
+    with serving(PACX_BUNDLES=str(tiny_bundle.directory)) as address:
+        encoders = [open_subject(f"server={address}")]
+        study = prepare(encoders, benchmark, cache, bootstrap=Bootstrap(replicates=100), films=6)
+        (outcome,) = run(study, ["speed"])
+    rows = [row for row in outcome.section.measurements if "caller" in row.condition]
+    rates = [row for row in rows if row.metric == "films_per_second"]
+    assert [row.condition.split()[0] for row in rates] == ["1", "2", "4", "8"]
+    median, late = (_by_condition(tuple(rows), metric) for metric in ("p50_ms", "p99_ms"))
+    for row in rates:
+        assert row.low is not None
+        assert row.high is not None
+        assert row.value is not None
+        assert row.low < row.value < row.high
+        assert row.films == 5 * 6
+        assert 0 < median[row.condition] <= late[row.condition]
+    assert any("several callers" in note for note in outcome.section.notes)
+
+
+class Crowd:
+    """An encoder that answers only when so many ask at once."""
+
+    def __init__(self, inner: Encoder, size: int) -> None:
+        self._inner = inner
+        self._all_here = threading.Barrier(size, timeout=5)
+
+    @property
+    def identity(self) -> Identity:
+        """Of the encoder inside."""
+        return self._inner.identity
+
+    def embed(self, films: Sequence[Film]) -> Embeddings:
+        """Wait for the others, and embed."""
+        self._all_here.wait()
+        return self._inner.embed(films)
+
+
+def test_callers_ask_at_once(films: DrawnFilms, run_folder: Path) -> None:
+    paths = [films.folder / name for name in films.table["path"][:6]]
+    crowd = Crowd(open_subject(str(run_folder)), size=3)
+    load = asked_at_once(crowd, paths, callers=3, rounds=2)
+    assert len(load.seconds) == 12
+    assert len(load.films_per_second) == 2
+    with pytest.raises(threading.BrokenBarrierError):
+        asked_at_once(Crowd(open_subject(str(run_folder)), size=4), paths, callers=3, rounds=1)
 
 
 def test_maps_are_measured_against_what_knows_nothing(bundle_study: Study) -> None:

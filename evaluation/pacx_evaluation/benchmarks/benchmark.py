@@ -70,7 +70,8 @@ class Benchmark:
         warnings: What was found wrong with the films and mended.
         simulated: Whether any label came from simulated physiology.
         metric: What the benchmark's authors report.
-        paired: Vectors float32 ``[N, K]`` that were measured with each film, by name.
+        paired: Vectors float32 ``[N, K]`` that were measured with each film, by name; a row of
+            NaN where nothing was.
         masks: Outlines, for segmentation.
     """
 
@@ -94,7 +95,7 @@ class Benchmark:
         unknown = [t.label for t in self.targets if {t.label, t.within or t.label} - known]
         if unknown:
             raise BenchmarkError(f"{self.title} has no labels {', '.join(sorted(set(unknown)))}.")
-        if not (self.targets or self.masks) or not len(self.cohort):
+        if not (self.targets or self.masks or self.paired) or not len(self.cohort):
             raise BenchmarkError(f"{self.title} has no film or nothing to ask about it.")
 
     @cached_property

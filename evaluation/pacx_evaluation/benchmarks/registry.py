@@ -13,11 +13,13 @@ from pacx_evaluation.benchmarks.manifest import manifest_benchmark
 from pacx_evaluation.benchmarks.nih import nih_benchmark
 from pacx_evaluation.benchmarks.paper import PAPER, paper_benchmark
 from pacx_evaluation.benchmarks.simulated import simulated_benchmark
+from pacx_evaluation.benchmarks.symile import symile_benchmark
 
 _OURS: Mapping[str, Callable[[Path], Benchmark]] = {
     "nih": nih_benchmark,
     "hannover": hannover_benchmark,
     "simulated": simulated_benchmark,
+    "symile": symile_benchmark,
 }
 
 
@@ -33,6 +35,7 @@ def open_benchmark(
     images: Path | None = None,
     labels: Sequence[str] = (),
     within: Path | None = None,
+    teachers: Path | None = None,
 ) -> Benchmark:
     """Open a benchmark.
 
@@ -42,6 +45,7 @@ def open_benchmark(
         images: Where MIMIC-CXR-JPG lies, for benchmarks on its films; ``data`` where None.
         labels: Columns of a manifest to ask about; none means all.
         within: The folder that a manifest's films must lie in, None for anywhere.
+        teachers: A run of stage 2 whose teachers speak of the films of ``symile``.
 
     Raises:
         BenchmarkError: No such benchmark, or its folder was not given.
@@ -54,4 +58,6 @@ def open_benchmark(
         raise BenchmarkError(f"Benchmarks are {known}, or a manifest ending in .csv or .parquet.")
     if data is None or not data.is_dir():
         raise BenchmarkError(f"The benchmark {text} is read from a folder: --data FOLDER.")
+    if text == "symile":
+        return symile_benchmark(data, teachers)
     return _OURS[text](data) if text in _OURS else paper_benchmark(text, data, images)

@@ -8,22 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from pacx.errors import CohortError
 from pacx.masks import STRUCTURES
-from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Target
 from pacx_evaluation.benchmarks.masks import FilmMasks
+from pacx_evaluation.benchmarks.paired_films import film_files
 from pacx_training.cohorts.manifest import Cohort
 from pacx_training.cohorts.simulated.physiology import STATES as ALL_STATES
 from pacx_training.cohorts.simulated.writer import UNKNOWN
 from pacx_training.cohorts.symile_mimic import SPLITS, SymileSplit, read_symile
 
-FILMS = "films"
 LABELS = (1, 2, 3)
 """Heart, right and left lung in a label map, in the order of ``STRUCTURES``."""
-_WHITE = 255
 STATES = {
     "heart failure": "heart_failure",
     "congestion": "congestion",
@@ -64,7 +61,7 @@ def simulated_benchmark(folder: Path) -> Benchmark:
         truth["film_cardiothoracic_ratio"].to_numpy(),
         truth["ecg_qrs_width_ms"].to_numpy(),
     ]
-    paths = [path for split in present for path in _films(folder, split)]
+    paths = [path for split in present for path in film_files(folder, split)]
     return Benchmark(
         name="simulated",
         title="Simulated physiology",
@@ -120,20 +117,3 @@ def _truth(folder: Path, split: SymileSplit) -> pd.DataFrame:
         return table.loc[split.admissions]
     except (OSError, KeyError, ValueError) as error:
         raise CohortError(f"truth/{path.name} does not describe these admissions.") from error
-
-
-def _films(folder: Path, split: SymileSplit) -> list[Path]:
-    (folder / FILMS).mkdir(exist_ok=True)
-    paths = [folder / FILMS / f"{admission}.png" for admission in split.admissions.tolist()]
-    for index, path in enumerate(paths):
-        if not path.is_file():
-            Image.fromarray(_grey(split.film(index))).save(path)
-    return paths
-
-
-def _grey(film: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The first channel of a normalised film ``[3, S, S]`` as eight bits."""
-    spec = PreprocessingSpec()
-    levels = film[0] * spec.std[0] + spec.mean[0]
-    eight: NDArray[np.uint8] = np.rint(np.clip(levels, 0, 1) * _WHITE).astype(np.uint8)
-    return eight

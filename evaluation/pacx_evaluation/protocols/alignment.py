@@ -20,6 +20,8 @@ from pacx_evaluation.statistics.calibration import mean
 NAME = "alignment"
 ALPHA = 10.0
 NEIGHBOURS = (1, 5, 10)
+FEWEST = 10
+"""Films that are fitted, and reported, at least."""
 MATCHED, SHUFFLED = "matched pairs", "shuffled pairs"
 _LEAD = (
     "Ridge regression (alpha 10) from the standardised embedding of a film to what was measured "
@@ -42,26 +44,45 @@ def run(study: Study) -> Outcome:
     fitted, reported = np.flatnonzero(splits != held_out), np.flatnonzero(splits == held_out)
     rows = [row for entrant in study.entrants for row in _measure(study, entrant, fitted, reported)]
     section = Section(name=NAME, title="Alignment", lead=_LEAD, measurements=tuple(rows))
-    frame = pd.DataFrame([row.model_dump() for row in rows if row.metric == "centred_cosine"])
+    drawn = [row.model_dump() for row in rows if row.metric == "centred_cosine"]
+    frame = pd.DataFrame(drawn)
     drawing = Drawing(
         name="alignment",
         caption="Cosine of predicted and measured vectors about their mean.",
         data=frame,
         draw=condition_forest,
     )
-    return Outcome(section=section, drawings=(drawing,))
+    return Outcome(section=section, drawings=(drawing,) if drawn else ())
 
 
 def _measure(study: Study, entrant: Entrant, fitted: Rows, reported: Rows) -> Iterator[Measurement]:
-    shuffled = np.random.default_rng(study.seed).permutation(fitted)
     for name, vectors in study.benchmark.paired.items():
-        for condition, order in ((MATCHED, fitted), (SHUFFLED, shuffled)):
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(vectors).all(axis=1))
+        fit, report = fitted[known[fitted]], reported[known[reported]]
+        if min(len(fit), len(report)) < FEWEST:
+            yield _too_few(entrant.name, name, len(fit), len(report))
+            continue
+        shuffled = np.random.default_rng(study.seed).permutation(fit)
+        for condition, order in ((MATCHED, fit), (SHUFFLED, shuffled)):
             targets = vectors.astype(np.float64).copy()
-            truth = alignment.standardised(targets, fitted)[reported]
-            targets[fitted] = targets[order]
+            truth = alignment.standardised(targets, fit)[report]
+            targets[fit] = targets[order]
             embeddings = entrant.embeddings.astype(np.float64)
-            found = alignment.ridge_predictions(embeddings, targets, fitted, ALPHA)[reported]
-            yield from _rows(study, entrant.name, (name, condition), truth, found, reported)
+            found = alignment.ridge_predictions(embeddings, targets, fit, ALPHA)[report]
+            yield from _rows(study, entrant.name, (name, condition), truth, found, report)
+
+
+def _too_few(subject: str, target: str, fitted: int, reported: int) -> Measurement:
+    return Measurement(
+        subject=subject,
+        protocol=NAME,
+        target=target,
+        condition=MATCHED,
+        metric="explained_variance",
+        value=None,
+        reason=f"{fitted} fitted and {reported} reported films have it, fewer than {FEWEST}",
+        films=reported,
+    )
 
 
 def _rows(

@@ -35,17 +35,14 @@ class FrozenTokens:
 
     Attributes:
         encoder: In evaluation mode.
+        spec: How it wants its films.
         films: With masks.
     """
 
     encoder: VisionTransformer
+    spec: PreprocessingSpec
     films: MaskedFilms
     _kept: dict[int, Tensor] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> PreprocessingSpec:
-        """How the encoder wants its films."""
-        return PreprocessingSpec(size=self.encoder.config.image_size)
 
     def fit(self, rows: Rows, recipe: FittingRecipe) -> AnatomyDecoder:
         """Fit a decoder that sees nothing but tokens."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from pacx.bundle import Bundle
 from pacx.errors import BenchmarkError, SubjectError
+from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.benchmarks import Benchmark
 from pacx_evaluation.subjects import Encoder
 from pacx_evaluation.subjects.encoder import LocalEncoder
@@ -74,8 +76,21 @@ def bundles_among(encoders: Iterable[Encoder], protocol: str) -> dict[str, Bundl
     return bundles
 
 
-def weights_of(encoder: Encoder, protocol: str) -> Callable[[], VisionTransformer]:
-    """What makes a copy of a subject's encoder in torch.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchWeights:
+    """A subject that torch can train.
+
+    Attributes:
+        network: Makes a copy of its encoder.
+        spec: How that wants its films.
+    """
+
+    network: Callable[[], VisionTransformer]
+    spec: PreprocessingSpec
+
+
+def weights_of(encoder: Encoder, protocol: str) -> TorchWeights:
+    """What torch can use of a subject.
 
     Raises:
         SubjectError: It has none, as ONNX files and servers.
@@ -85,7 +100,7 @@ def weights_of(encoder: Encoder, protocol: str) -> Callable[[], VisionTransforme
             f"{encoder.identity.name} has no weights that torch can use: --protocol {protocol} "
             "needs a bundle, a run, a checkpoint or random weights."
         )
-    return encoder.network
+    return TorchWeights(network=encoder.network, spec=encoder.spec)
 
 
 def check_masks(benchmark: Benchmark, outlined: Sequence[OutlinedFilm]) -> None:
@@ -120,7 +135,7 @@ def check_pairs(benchmark: Benchmark) -> None:
     if not benchmark.paired:
         raise BenchmarkError(
             f"{benchmark.title} pairs its films with nothing, which --protocol alignment needs; "
-            "--benchmark simulated does."
+            "--benchmark simulated and --benchmark symile do."
         )
     if len(splits) < 2 or splits <= {"train"}:
         raise BenchmarkError(f"{benchmark.title} has no split to report: it needs test or val.")
@@ -130,7 +145,7 @@ def _check_labels(protocol: str, benchmark: Benchmark) -> None:
     if not benchmark.targets:
         raise BenchmarkError(
             f"{benchmark.title} has no labels for --protocol {protocol}; ask it for --protocol "
-            "segmentation."
+            f"{'segmentation' if benchmark.masks else 'alignment'}."
         )
     splits = set(benchmark.cohort.splits.tolist())
     if len(splits) > 1 and "train" not in splits:

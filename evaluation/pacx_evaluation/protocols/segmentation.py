@@ -16,8 +16,8 @@ from pacx_evaluation.measurements import Measurement, Section
 from pacx_evaluation.protocols.decoding import FrozenTokens, Segmented
 from pacx_evaluation.protocols.masked_films import FITTED_FILMS, MaskedFilms, masked_films, parts
 from pacx_evaluation.protocols.means import mean_over_films
+from pacx_evaluation.protocols.requirements import weights_of
 from pacx_evaluation.protocols.study import Drawing, Entrant, Outcome, Study
-from pacx_evaluation.protocols.tuning import network_of
 from pacx_evaluation.report.forest import forest
 from pacx_evaluation.statistics.bootstrap import Values
 from pacx_evaluation.statistics.overlap import hausdorff_95, intersection_over_union
@@ -55,7 +55,7 @@ def run(study: Study) -> Outcome:
     """
     films = masked_films(study)
     for entrant in study.entrants:
-        network_of(entrant, NAME)
+        weights_of(entrant.encoder, NAME)
     found = {entrant.name: _segment(study, entrant, films) for entrant in study.entrants}
     rows = [row for name in found for row in _measure(study, films, name, found)]
     reported, _ = next(iter(found.values()))
@@ -70,8 +70,9 @@ def run(study: Study) -> Outcome:
 
 
 def _segment(study: Study, entrant: Entrant, films: MaskedFilms) -> Found:
-    encoder = network_of(entrant, NAME).to(default_device())
-    tokens = FrozenTokens(encoder=encoder, films=films)
+    weights = weights_of(entrant.encoder, NAME)
+    encoder = weights.network().to(default_device())
+    tokens = FrozenTokens(encoder=encoder, spec=weights.spec, films=films)
     patients, measured = [], []
     for fit, report in parts(films, study.seed):
         decoder = tokens.fit(fit, study.decoder)

@@ -84,7 +84,7 @@ def network_of(entrant: Entrant, what: str) -> VisionTransformer:
     Raises:
         SubjectError: It has none, as ONNX files and servers.
     """
-    return weights_of(entrant.encoder, what)()
+    return weights_of(entrant.encoder, what).network()
 
 
 def tune(study: Study, entrant: Entrant, cache: Path) -> Tuned:
@@ -101,7 +101,7 @@ def tune(study: Study, entrant: Entrant, cache: Path) -> Tuned:
     """
     benchmark = study.benchmark
     targets = _targets(benchmark)
-    spec = PreprocessingSpec(size=network_of(entrant, "fine-tuning").config.image_size)
+    spec = weights_of(entrant.encoder, "fine-tuning").spec
     films = FilmCache(cache, spec).films(benchmark.cohort.paths)
     usable = np.asarray(np.isfinite(targets).any(axis=1))
     fits = [

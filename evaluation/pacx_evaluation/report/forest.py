@@ -7,10 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pacx_evaluation.report.metrics import METRICS, target_name
-from pacx_evaluation.report.style import FAINT, INK, WIDTH_IN, colours, legend_below, parts
+from pacx_evaluation.report.style import FAINT, INK, colours, legend_below, parts
 
 _CHANCE = {"auroc": 0.5, "spearman": 0.0, "focus_heart": 1.0, "deletion_gain": 0.0}
 LINE_IN = 0.19
+FOREST_WIDTH_IN = 4.6
+"""Words beside the lines can still be read where a phone shows the whole of it."""
+_MARGIN = 0.9
+"""Lines between an axis and the line next to it."""
 
 
 def forest(frame: pd.DataFrame) -> Figure:
@@ -38,7 +42,7 @@ def _draw(frame: pd.DataFrame, block: str, title: str, chance: float | None) -> 
     baseline = frame["baseline"].tolist()[:1] if "baseline" in frame else []
     colour, blocks = colours([*baseline, *subjects]), parts(frame, block)
     lines = len(blocks) * (len(subjects) + 1)
-    figure = Figure(figsize=(WIDTH_IN, LINE_IN * lines + 0.9), layout="constrained")
+    figure = Figure(figsize=(FOREST_WIDTH_IN, LINE_IN * lines + 0.9), layout="constrained")
     axes = figure.add_subplot()
     if chance is not None:
         axes.axvline(chance, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
@@ -48,6 +52,7 @@ def _draw(frame: pd.DataFrame, block: str, title: str, chance: float | None) -> 
         ticks.append(top + (len(subjects) - 1) / 2)
         for row in rows.itertuples():
             _line(axes, row, top + subjects.index(str(row.subject)), colour)
+    axes.set_ylim(-_MARGIN, lines - 2 + _MARGIN)
     _finish(axes, ticks, [target_name(name) for name, _ in blocks], title)
     if len(colour) > 1:
         legend_below(figure, axes)
@@ -84,7 +89,7 @@ def bars(frame: pd.DataFrame) -> Figure:
     subjects = list(dict.fromkeys(frame["subject"]))
     colour, blocks = colours(subjects), parts(frame, "condition")
     lines = len(blocks) * (len(subjects) + 1)
-    figure = Figure(figsize=(WIDTH_IN, LINE_IN * lines + 0.9), layout="constrained")
+    figure = Figure(figsize=(FOREST_WIDTH_IN, LINE_IN * lines + 0.9), layout="constrained")
     axes = figure.add_subplot()
     ticks = []
     for place, (_, rows) in enumerate(blocks):

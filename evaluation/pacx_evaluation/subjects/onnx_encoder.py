@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,42 +12,90 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pacx.embeddings import preprocessing_sha256
 from pacx.errors import ExtraMissing, SubjectError
-from pacx.preprocessing import PreprocessingSpec
 from pacx_evaluation.subjects.encoder import Embeddings, LocalEncoder, file_sha256, identity_of
+from pacx_evaluation.subjects.onnx_input import ImageInput, image_input, read_told
 
 if TYPE_CHECKING:
     import onnxruntime
-
-_DESCRIPTION = "ONNX file; input as ImageNet-normalised pixels, squashed to a square."
 
 
 def from_onnx(path: Path, name: str) -> LocalEncoder:
     """Use a graph's embedding: an output ``[N, D]``, or the first token of one ``[N, T, D]``.
 
     Raises:
-        SubjectError: No graph, no square image input, or no output that is an embedding.
+        SubjectError: No graph, no image input, no output that is an embedding, or the graph does
+            not say how it wants its films, and nor does ``NAME.input.json`` beside it.
         ExtraMissing: ONNX Runtime is not installed.
     """
     session = _session(path)
-    channels, size = _image_input(session)
-    output, fixed = _embedding_output(session), session.get_inputs()[0].shape[0] == 1
-
-    def run(pixels: NDArray[np.float32]) -> Embeddings:
-        batches = np.split(pixels, len(pixels)) if fixed else [pixels]
-        parts = [_run(session, output, batch[:, :channels]) for batch in batches]
-        return np.concatenate(parts)
-
-    spec = PreprocessingSpec(size=size)
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise SubjectError(f"The graph has {len(inputs)} inputs; it needs one, a picture.")
+    wanted = image_input(inputs[0].type, inputs[0].shape, read_told(path))
+    graph = _Graph(session=session, wanted=wanted, output=_embedding_output(session))
+    graph.try_out()
     identity = identity_of(
         name,
         "onnx",
         file_sha256(path),
-        spec,
+        wanted.spec,
         engine="onnxruntime cpu f32",
-        description=_DESCRIPTION,
+        description=_description(wanted),
     )
-    return LocalEncoder(identity=identity, spec=spec, run=run)
+    facts = {"preprocessing_sha256": _preprocessing_sha256(wanted)}
+    return LocalEncoder(
+        identity=identity.model_copy(update=facts), spec=wanted.spec, run=graph.embed
+    )
+
+
+def _description(wanted: ImageInput) -> str:
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values[: wanted.channels])
+        for values in (wanted.spec.mean, wanted.spec.std)
+    )
+    return (
+        f"ONNX file; input {wanted}, grey levels in 0 to 1 less mean {mean} over std {std}, "
+        "squashed to a square."
+    )
+
+
+def _preprocessing_sha256(wanted: ImageInput) -> str:
+    """Also of how the pixels are laid out, which the graph may leave open."""
+    return hashlib.sha256(f"{preprocessing_sha256(wanted.spec)} {wanted}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    """A session with the one input and the one output that are used."""
+
+    session: onnxruntime.InferenceSession
+    wanted: ImageInput
+    output: str
+
+    def try_out(self) -> None:
+        """Embed nothing, to see that the graph takes what it is given."""
+        size = self.wanted.spec.size
+        try:
+            self.embed(np.zeros((1, 3, size, size), dtype=np.float32))
+        except Exception as error:  # ONNX Runtime's exceptions have no base class of their own.
+            raise SubjectError(f"The graph does not run on {self.wanted}.") from error
+
+    def embed(self, pixels: NDArray[np.float32]) -> Embeddings:
+        """Embeddings ``[N, D]`` of normalised pixels ``[N, 3, S, S]``."""
+        size = self.wanted.batch or len(pixels)
+        starts = range(0, len(pixels), size)
+        return np.concatenate([self._embed(pixels[start : start + size]) for start in starts])
+
+    def _embed(self, pixels: NDArray[np.float32]) -> Embeddings:
+        """One batch; one that is too small for the graph is filled up with its last film."""
+        missing = (self.wanted.batch or len(pixels)) - len(pixels)
+        full = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), mode="edge")
+        name = self.session.get_inputs()[0].name
+        values = self.session.run([self.output], {name: self.wanted.arranged(full)})[0]
+        embedding: Embeddings = values if values.ndim == 2 else values[:, 0]
+        return embedding[: len(pixels)].astype(np.float32, copy=False)
 
 
 def _runtime() -> ModuleType:
@@ -65,18 +115,6 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
         raise SubjectError("ONNX Runtime cannot open the graph.") from error
 
 
-def _image_input(session: onnxruntime.InferenceSession) -> tuple[int, int]:
-    """Channels and side of the only input."""
-    inputs = session.get_inputs()
-    shape: list[object] = inputs[0].shape if len(inputs) == 1 else []
-    if len(shape) != 4 or shape[1] not in (1, 3) or inputs[0].type != "tensor(float)":
-        raise SubjectError("The graph needs one float32 input [N, 1 or 3, side, side].")
-    channels, rows, columns = shape[1:]
-    if not isinstance(channels, int) or not isinstance(rows, int) or rows != columns:
-        raise SubjectError("The graph's image input needs a fixed, square size.")
-    return channels, rows
-
-
 def _embedding_output(session: onnxruntime.InferenceSession) -> str:
     outputs = {output.name: len(output.shape) for output in session.get_outputs()}
     if outputs.get("embedding") == 2:
@@ -86,12 +124,3 @@ def _embedding_output(session: onnxruntime.InferenceSession) -> str:
         if found:
             return str(found[0])
     raise SubjectError("The graph has no output of the shape [N, D] or [N, tokens, D].")
-
-
-def _run(
-    session: onnxruntime.InferenceSession, output: str, pixels: NDArray[np.float32]
-) -> Embeddings:
-    name = session.get_inputs()[0].name
-    values = session.run([output], {name: np.ascontiguousarray(pixels)})[0]
-    embedding: Embeddings = values if values.ndim == 2 else values[:, 0]
-    return embedding.astype(np.float32, copy=False)

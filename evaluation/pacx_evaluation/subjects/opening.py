@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pacx.bundle import MANIFEST, bundled
 from pacx.errors import SubjectError
+from pacx_evaluation.subjects.checkpoint_input import CONFIG, is_hub_folder, weights_in
 from pacx_evaluation.subjects.encoder import Encoder
 
 _NAMED = re.compile(r"^(?P<name>[^=/\\]+)=(?P<subject>.+)$")
@@ -19,8 +20,8 @@ def open_subject(text: str, *, seed: int = 0) -> Encoder:
 
     Args:
         text: ``random:vit_small_patch16_224``, the address of a server, a bundle (its folder,
-            or the name of one that comes with PaCX), a run folder, an ONNX file or a
-            checkpoint; ``NAME=`` before it gives it a name in the report.
+            or the name of one that comes with PaCX), a run folder, a model as timm publishes it,
+            an ONNX file or a checkpoint; ``NAME=`` before it gives it a name in the report.
         seed: Of random weights.
 
     Raises:
@@ -59,7 +60,9 @@ def _open_path(subject: str, name: str) -> Encoder:
         from pacx_evaluation.subjects.onnx_encoder import from_onnx
 
         return from_onnx(path, name)
-    if (path / "config.json").is_file():
+    if is_hub_folder(path):
+        path = weights_in(path)
+    if (path / CONFIG).is_file():
         from pacx_evaluation.subjects.torch_encoder import from_run
 
         return from_run(path, name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pacx.errors import SubjectError
 from pacx.manifest import Provenance
 from pacx.preprocessing import PreprocessingSpec
+from pacx_evaluation.subjects.checkpoint_input import checkpoint_input
 from pacx_evaluation.subjects.encoder import (
     Embeddings,
     Kind,
@@ -42,8 +43,11 @@ def from_checkpoint(path: Path, name: str) -> LocalEncoder:
 
     Raises:
         CheckpointError: It cannot be read or is no ViT.
+        SubjectError: What lies beside it states no usable normalisation.
     """
-    return _local(import_encoder(path).eval(), name, "checkpoint", file_sha256(path))
+    encoder = import_encoder(path).eval()
+    spec = checkpoint_input(path, encoder.config.image_size)
+    return _local(encoder, name, "checkpoint", file_sha256(path), spec=spec)
 
 
 def random_weights(architecture: str, name: str, seed: int) -> LocalEncoder:
@@ -72,10 +76,11 @@ def _local(
     sha256: str,
     description: str = "",
     provenance: Provenance | None = None,
+    spec: PreprocessingSpec | None = None,
 ) -> LocalEncoder:
     device = default_device()
     frozen = encoder.to(device).requires_grad_(False)
-    spec = PreprocessingSpec(size=encoder.config.image_size)
+    spec = spec or PreprocessingSpec(size=encoder.config.image_size)
 
     def run(pixels: NDArray[np.float32]) -> Embeddings:
         with torch.inference_mode():

@@ -1,0 +1,95 @@
+"""How a published checkpoint wants its pixels, where a file of its hub lies beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pacx.errors import SubjectError
+from pacx.preprocessing import PreprocessingSpec
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+Channels = tuple[float, float, float]
+
+
+class _Normalisation(BaseModel):
+    """Fields of timm's ``pretrained_cfg`` or of Hugging Face's ``preprocessor_config.json``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: Channels = Field(validation_alias="mean")
+    std: Channels = Field(validation_alias="std")
+
+
+class _ImageProcessor(_Normalisation):
+    mean: Channels = Field(validation_alias="image_mean")
+    std: Channels = Field(validation_alias="image_std")
+
+
+def is_hub_folder(folder: Path) -> bool:
+    """Whether a folder holds a model as timm publishes it, and no run of ours."""
+    told = _read(folder / CONFIG)
+    return "pretrained_cfg" in told or "architecture" in told
+
+
+def weights_in(folder: Path) -> Path:
+    """The weights of a hub's folder.
+
+    Raises:
+        SubjectError: There are none.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    raise SubjectError(f"{folder.name} holds neither model.safetensors nor pytorch_model.bin.")
+
+
+def checkpoint_input(checkpoint: Path, size: int) -> PreprocessingSpec:
+    """The spec of a checkpoint: mean and standard deviation as its hub states them, or ImageNet's.
+
+    Films are squashed to the side of the weights' own positions, whatever the hub says of crops
+    and interpolation, so that all subjects see the same of a film.
+
+    Args:
+        checkpoint: The file; ``config.json`` (timm) and ``preprocessor_config.json`` (Hugging
+            Face) are looked for beside it.
+        size: Side of the encoder's input.
+
+    Raises:
+        SubjectError: One of them states what cannot be used; names the field.
+    """
+    told = _read(checkpoint.with_name(CONFIG))
+    timm = told.get("pretrained_cfg", told if "architecture" in told else {})
+    if {"mean", "std"} & timm.keys():
+        return _spec(_Normalisation, timm, CONFIG, size)
+    processor = _read(checkpoint.with_name(PREPROCESSOR))
+    if processor.get("do_normalize", True) and {"image_mean", "image_std"} & processor.keys():
+        return _spec(_ImageProcessor, processor, PREPROCESSOR, size)
+    return PreprocessingSpec(size=size)
+
+
+def _spec(
+    kind: type[_Normalisation], told: dict[str, Any], name: str, size: int
+) -> PreprocessingSpec:
+    try:
+        found = kind.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SubjectError(f"{name}: {first['loc'][0]}: {first['msg']}.") from error
+    if 0 in found.std:
+        raise SubjectError(f"{name}: std: it must not be 0.")
+    return PreprocessingSpec(size=size, mean=found.mean, std=found.std)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise SubjectError(f"{path.name} beside the weights is no JSON.") from error
+    return content if isinstance(content, dict) else {}
