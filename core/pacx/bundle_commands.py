@@ -183,6 +183,9 @@ def _facts(opened: Bundle) -> Table:
     table.add_row("started from", manifest.provenance.initialisation)
     for source in manifest.provenance.sources:
         table.add_row("source", f"{source.name}: {source.use} ({source.films} films)")
+    for teacher in manifest.provenance.teachers:
+        names = ", ".join(source.name for source in teacher.sources)
+        table.add_row(f"teacher {teacher.modality}", f"{names}; sha256 {teacher.sha256}")
     for step in manifest.provenance.steps:
         table.add_row("step", step)
     for name, graph in manifest.graphs.items():

@@ -144,14 +144,31 @@ class Source(_Frozen):
     simulated: bool = Field(False, description="Whether it is simulated physiology.")
 
 
+class Teacher(_Frozen):
+    """A frozen network of another modality, whose embeddings the encoder was distilled from."""
+
+    modality: Literal["ecg", "labs"]
+    sha256: Sha256 = Field(description="Of its weights, as its run holds them.")
+    initialisation: str
+    sources: tuple[Source, ...]
+    steps: tuple[str, ...] = Field(description="The commands that made it, in order.")
+
+
 class Provenance(_Frozen):
     """Where a model comes from."""
 
     initialisation: str
     sources: tuple[Source, ...]
+    teachers: tuple[Teacher, ...] = ()
     steps: tuple[str, ...] = Field(description="The commands that made it, in order.")
     revision: str | None = Field(None, description="Git revision of the code that made it.")
     limitations: tuple[str, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it, or a teacher of it, learnt from simulated physiology."""
+        taught = (source for teacher in self.teachers for source in teacher.sources)
+        return any(source.simulated for source in (*self.sources, *taught))
 
 
 class EncoderSpec(_Frozen):

@@ -25,7 +25,7 @@ def missing_statements(bundle: Bundle) -> tuple[str, ...]:
     """What the card fails to state, in words; empty where it says everything.
 
     The manifest decides: name and version, licence, disclaimer, simulated physiology, every
-    finding, every source with its terms.
+    finding, every source with its terms, every teacher with its sources.
     """
     card = bundle.path(CARD).read_text(encoding="utf-8")
     return tuple(what for what, text in _statements(bundle.manifest) if text not in card)
@@ -113,5 +113,9 @@ def _statements(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield f"finding {label}", f"| {label} |"
     for source in manifest.provenance.sources:
         yield f"source {source.name}", source.licence
+    for teacher in manifest.provenance.teachers:
+        yield f"teacher {teacher.modality}", teacher.sha256
+        for source in teacher.sources:
+            yield f"source {source.name} of teacher {teacher.modality}", source.licence
     for limitation in manifest.provenance.limitations:
         yield "limitation", limitation

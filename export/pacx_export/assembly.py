@@ -105,7 +105,7 @@ def _write_text(path: Path, text: str) -> None:
 def _simulated(classifier: Classifier, provenance: Provenance) -> bool:
     """Whether the encoder or a head learnt from simulated physiology."""
     heads = any(column.simulated for head in classifier.specs for column in head.columns)
-    return heads or any(source.simulated for source in provenance.sources)
+    return heads or provenance.simulated
 
 
 def _write_graphs(made: Sequence[Graph], folder: Path) -> dict[GraphName, GraphSpec]:

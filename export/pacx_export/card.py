@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from pacx.manifest import FindingSpec, Interval, Manifest, Source, ValueSpec
+from pacx.manifest import FindingSpec, Interval, Manifest, Source, Teacher, ValueSpec
 from pacx.model_card import DISCLAIMER, SIMULATED
 
 ENGINES = "Engines against torch"
@@ -163,8 +163,16 @@ def _input(manifest: Manifest) -> str:
 
 
 def _sources(manifest: Manifest) -> str:
-    lines = [f"Start: {manifest.provenance.initialisation}", ""]
-    return "\n".join([*lines, *map(_source, manifest.provenance.sources)])
+    told = manifest.provenance
+    lines = [f"Start: {told.initialisation}", "", *map(_source, told.sources)]
+    return "\n".join([*lines, *map(_teacher, told.teachers)])
+
+
+def _teacher(teacher: Teacher) -> str:
+    """A teacher of stage 2, and below it what it was made from."""
+    name = f"- Teacher `{teacher.modality}`, frozen; weights with sha256 `{teacher.sha256}`."
+    below = (f"  {_source(source)}" for source in teacher.sources)
+    return "\n".join([f"{name} Start: {teacher.initialisation}", *below])
 
 
 def _source(source: Source) -> str:

@@ -79,8 +79,12 @@ def stage(*, dropout: float = 0.0, validation: int | None = None) -> Stage:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``line_fitting.py RUN [key=value ...]``: train on one thread, with ``$DROPOUT``."""
+    """``line_fitting.py RUN [key=value ...]``: train on one thread, with ``$DROPOUT``.
+
+    ``{RANK}`` in RUN gives every process a folder of its own.
+    """
     folder, *overrides = arguments
+    folder = folder.replace("{RANK}", os.environ.get("RANK", "0"))
     torch.set_num_threads(1)
     dropout = float(os.environ["DROPOUT"])
     train(stage(dropout=dropout), recipe(*overrides), RunDirectory(Path(folder)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from pacx.cli import app
-from pacx.errors import RecipeError
+from pacx.errors import CheckpointError, RecipeError
 from pacx.manifest import Provenance
 from pacx_training.cohorts.paired import grey_films, read_paired
 from pacx_training.curves import read_curve
@@ -103,6 +104,44 @@ def test_its_run_is_an_encoders_run_with_a_story(runs: Runs, distilled: RunDirec
     assert [step.split(" --")[0] for step in told.steps] == ["pacx train mae", "pacx train distill"]
     assert [source.simulated for source in told.sources] == [True]
     assert any("simulated patients" in limit for limit in told.limitations)
+
+
+def test_its_story_names_its_teachers_and_what_they_were_made_from(
+    runs: Runs, distilled: RunDirectory, cohort: Path
+) -> None:
+    told = distilled.load_provenance()
+    assert [teacher.modality for teacher in told.teachers] == ["ecg", "labs"]
+    for teacher, folder in zip(told.teachers, (runs.ecg, runs.labs), strict=True):
+        weights = (folder / "model.safetensors").read_bytes()
+        assert teacher.sha256 == hashlib.sha256(weights).hexdigest()
+        own = RunDirectory(folder).load_provenance()
+        assert (teacher.initialisation, teacher.sources) == ("random", own.sources)
+        assert teacher.steps == (f"pacx train {teacher.modality} --recipe smoke",)
+        assert [source.simulated for source in teacher.sources] == [True]
+
+
+def test_a_teacher_that_learnt_from_a_simulation_is_told_of_a_real_cohort(
+    runs: Runs, tmp_path: Path
+) -> None:
+    real = tmp_path / "cohort"
+    shutil.copytree(runs.cohort, real)
+    (real / "simulation.json").unlink()
+    told = replace(runs, cohort=real).distil(tmp_path / "run").load_provenance()
+    assert [source.simulated for source in told.sources] == [False]
+    assert told.simulated
+    (limit,) = told.limitations
+    assert limit.startswith("What taught the encoder physiology")
+
+
+def test_a_teacher_of_unknown_origin_is_refused_before_anything_is_learnt(
+    runs: Runs, tmp_path: Path
+) -> None:
+    labs = tmp_path / "labs"
+    shutil.copytree(runs.labs, labs)
+    (labs / "provenance.json").unlink()
+    with pytest.raises(CheckpointError, match=r"provenance\.json"):
+        replace(runs, labs=labs).distil(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_heads_and_the_adapter_lie_beside_it(distilled: RunDirectory) -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
+from torch.nn import functional
 
-from pacx_training.augmentation import resized_crop, whole_boxes
+from pacx_training.augmentation import draw_boxes, resized_crop, whole_boxes
 from pacx_training.cohorts.phantom import phantom_radiograph
-from pacx_training.distortion import DistortionSettings, distorted
+from pacx_training.distortion import KNOTS, DistortionSettings, distorted
 from pacx_training.sampling import Draws, Rows
 
 STILL = DistortionSettings(smallest_crop=1, gamma=0, local_contrast=0, distortion=0)
@@ -72,3 +74,33 @@ def test_a_film_is_changed_alike_wherever_it_is_processed() -> None:
     together = distorted(films(), SIZE, DistortionSettings(), draws())
     alone = distorted(films()[2:], SIZE, DistortionSettings(), draws(2, 4))
     torch.testing.assert_close(alone, together[2:])
+
+
+def test_a_variant_is_what_scipy_makes_of_the_same_numbers() -> None:
+    options, numbers = DistortionSettings(distortion=0.03), draws()
+    boxes = draw_boxes(numbers, (options.smallest_crop, 1.0), (0.95, 1 / 0.95))
+    knots = torch.from_numpy(numbers.normal(2, KNOTS, KNOTS)) * options.distortion * SIZE
+    tones = 2 * numbers.uniform(2) - 1
+    crops = resized_crop(films(), torch.from_numpy(boxes), SIZE).numpy()
+    fields = functional.interpolate(knots, (SIZE, SIZE), mode="bicubic", align_corners=True)
+    expected = []
+    for crop, (across, down), (gain, gamma) in zip(crops, fields.numpy(), tones, strict=True):
+        rows, columns = np.indices(crop.shape)
+        places = [rows + down, columns + across]
+        moved = ndimage.map_coordinates(crop, places, order=1, mode="nearest")
+        blurred = ndimage.uniform_filter(moved, 2 * (SIZE // 16) + 1, mode="mirror")
+        sharp = moved + gain * options.local_contrast * (moved - blurred)
+        expected.append(sharp.clip(0, 1) ** np.exp(gamma * options.gamma))
+    changed = distorted(films(), SIZE, options, draws())
+    np.testing.assert_allclose(changed, np.stack(expected), atol=1e-4)
+
+
+def test_only_the_films_own_numbers_count() -> None:
+    """Torch's global generator decides nothing, and is left as it was: a run resumes exactly."""
+    variants = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        variants.append(distorted(films(), SIZE, DistortionSettings(), draws()))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*variants)

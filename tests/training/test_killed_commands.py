@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
-from typer.testing import CliRunner
 
-from pacx.cli import app
 from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.provenance import UNTRAINED
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.runs import RunDirectory
 
+PROGRAM = Path(__file__).with_name("forked_commands.py")
 DEADLINE_S = 120
 STEPS = 3
 """That a training has gone at least when it is killed."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums are the same bit for bit only over as many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Anything(RecipeSection, extra="allow"):
@@ -66,15 +59,52 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Recipes:
     return paths
 
 
-def kill_after_some_steps(command: Sequence[str], training: RunDirectory) -> None:
-    """Run a command in a process of its own until a training of its has gone some steps."""
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Runs commands in processes of their own, see ``forked_commands.py``."""
+
+    asked: IO[bytes]
+    told: IO[bytes]
+
+    def begin(self, command: Sequence[str]) -> int:
+        """Begin a command and answer its process."""
+        self.asked.write(json.dumps(command).encode() + b"\n")
+        return self._number()
+
+    def end(self) -> int:
+        """Wait for the command's exit status, negative where a signal ended it."""
+        return self._number()
+
+    def ended(self, seconds: float) -> bool:
+        """Whether the command ended, after some time at the latest."""
+        return bool(select.select([self.told], [], [], seconds)[0])
+
+    def _number(self) -> int:
+        return int(self.told.readline())
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    """Ready to run commands."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, "-m", "pacx", *command], env=environment)
-    deadline = time.monotonic() + DEADLINE_S
-    while not _has_gone(training) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(DEADLINE_S) == -signal.SIGKILL
+    program, pipe = [sys.executable, str(PROGRAM)], subprocess.PIPE
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe, bufsize=0, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Commands(process.stdin, process.stdout)
+
+
+def kill_after_some_steps(
+    commands: Commands, command: Sequence[str], training: RunDirectory
+) -> None:
+    """Run a command until a training of its has gone some steps, and kill it."""
+    process, deadline = commands.begin(command), time.monotonic() + DEADLINE_S
+    ended = False
+    while not (ended or _has_gone(training) or time.monotonic() > deadline):
+        ended = commands.ended(0.002)
+    if not ended:
+        os.kill(process, signal.SIGKILL)
+    assert commands.end() == -signal.SIGKILL
     assert _has_gone(training)
 
 
@@ -83,9 +113,10 @@ def _has_gone(training: RunDirectory) -> bool:
     return any(step >= STEPS for step in steps)
 
 
-def finish(command: Sequence[str]) -> None:
-    answer = CliRunner().invoke(app, command, catch_exceptions=False)
-    assert answer.exit_code == 0, answer.output
+def finish(commands: Commands, command: Sequence[str]) -> None:
+    """Run a command to its end."""
+    commands.begin(command)
+    assert commands.end() == 0
 
 
 def assert_same(broken: RunDirectory, whole: RunDirectory) -> None:
@@ -94,7 +125,7 @@ def assert_same(broken: RunDirectory, whole: RunDirectory) -> None:
     assert len({path.read_bytes() for path in weights}) == 1
 
 
-def test_stage_1(recipes: Recipes, tmp_path: Path) -> None:
+def test_stage_1(recipes: Recipes, commands: Commands, tmp_path: Path) -> None:
     rows = ["path,patient"]
     for seed in range(16):
         pixels = phantom_radiograph(seed, size=64).pixels
@@ -103,15 +134,15 @@ def test_stage_1(recipes: Recipes, tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_text("\n".join(rows))
     command = ["train", "mae", "--data", str(tmp_path / "films.csv")]
     whole, broken = (RunDirectory(tmp_path / name) for name in ("whole", "broken"))
-    finish([*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
+    finish(commands, [*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
     own = [*command, "-o", str(broken.path)]
-    kill_after_some_steps([*own, "--recipe", str(recipes.killed)], broken)
-    finish([*own, "--recipe", str(recipes.whole)])
+    kill_after_some_steps(commands, [*own, "--recipe", str(recipes.killed)], broken)
+    finish(commands, [*own, "--recipe", str(recipes.whole)])
     assert_same(broken, whole)
 
 
 def test_stage_2_while_a_teacher_learns_and_while_it_learns_itself(
-    recipes: Recipes, cohort: Path, tmp_path: Path
+    recipes: Recipes, commands: Commands, cohort: Path, tmp_path: Path
 ) -> None:
     start = RunDirectory(tmp_path / "encoder")
     torch.manual_seed(3)
@@ -120,10 +151,10 @@ def test_stage_2_while_a_teacher_learns_and_while_it_learns_itself(
     start.save_provenance(UNTRAINED)
     command = ["train", "distill", "--encoder", str(start.path), "--data", str(cohort)]
     whole, broken = (RunDirectory(tmp_path / name) for name in ("whole", "broken"))
-    finish([*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
+    finish(commands, [*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
     own, teacher = [*command, "-o", str(broken.path)], RunDirectory(broken.path / "labs")
     for training in (teacher, broken):
-        kill_after_some_steps([*own, "--recipe", str(recipes.killed)], training)
-    finish([*own, "--recipe", str(recipes.whole)])
+        kill_after_some_steps(commands, [*own, "--recipe", str(recipes.killed)], training)
+    finish(commands, [*own, "--recipe", str(recipes.whole)])
     assert_same(teacher, RunDirectory(whole.path / "labs"))
     assert_same(broken, whole)

@@ -70,17 +70,39 @@ def _wait_for(run: Path, steps: int, process: subprocess.Popen[bytes]) -> None:
 
 def test_two_processes_learn_as_one(tmp_path: Path) -> None:
     one = _train(tmp_path / "one")
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        PROGRAM, str(tmp_path / "two"),
-    ]  # fmt: skip
-    environment = ENVIRONMENT | {"DROPOUT": "0"}
-    subprocess.run(command, env=environment, check=True, timeout=DEADLINE_S)
+    together = _in_two_processes(tmp_path / "two")
+    assert not together.returncode, together.stderr
     for name in ("loss", "absolute", "gradient_norm"):
         first = read_curve(one.metrics, name)
         second = read_curve(RunDirectory(tmp_path / "two").metrics, name)
         assert first.steps == second.steps
         np.testing.assert_allclose(first.values, second.values, atol=1e-4)
+
+
+def test_processes_that_see_different_snapshots_are_refused(tmp_path: Path) -> None:
+    """As on two nodes whose run folders are not one: only the first process ever wrote its own."""
+    run = _train(tmp_path / "0")
+    snapshots = {path: path.read_bytes() for path in run.checkpoints.iterdir()}
+    (path,) = snapshots
+    digest = path.name.split(".")[1]
+    together = _in_two_processes(tmp_path / "{RANK}", "epochs=9")
+    assert together.returncode
+    # Both processes say it, so that none waits for the other.
+    refusal = f"process 0 from step 30 ({digest}), process 1 from the beginning"
+    assert together.stderr.count(f"different snapshots: {refusal}") == 2
+    assert {path: path.read_bytes() for path in run.checkpoints.iterdir()} == snapshots
+    assert not list(tmp_path.glob("1/*"))
+
+
+def _in_two_processes(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        PROGRAM, str(folder), *overrides,
+    ]  # fmt: skip
+    environment = ENVIRONMENT | {"DROPOUT": "0"}
+    return subprocess.run(
+        command, env=environment, check=False, timeout=DEADLINE_S, capture_output=True, text=True
+    )
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,8 +15,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pacx.bundle import open_bundle
 from pacx.cli import app
 from pacx.errors import RecipeError
+from pacx.model_card import missing_statements
+from pacx_training.cohorts.paired import SIMULATED
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.provenance import UNTRAINED
 from pacx_training.runs import RunDirectory
@@ -77,6 +81,28 @@ def test_they_are_those_of_their_own_commands(
             assert (made / file).read_bytes() == (output / file).read_bytes()
 
 
+def test_a_bundle_and_its_card_name_them_and_what_they_were_made_from(
+    distilled: RunDirectory, tmp_path: Path
+) -> None:
+    pacx(
+        ["export", "bundle", str(distilled.path), "-o", str(tmp_path / "made"), "--name", "taught"]
+    )
+    bundle = open_bundle(tmp_path / "made")
+    told = bundle.manifest.provenance.teachers
+    assert {teacher.modality: teacher.sha256 for teacher in told} == {
+        name: teacher_digest(distilled.path / name) for name in ("ecg", "labs")
+    }
+    assert bundle.manifest.simulated_physiology
+    assert missing_statements(bundle) == ()
+    card = bundle.path("README.md").read_text()
+    for teacher in told:
+        _, below = card.split(f"Teacher `{teacher.modality}`, frozen; weights with sha256 `", 1)
+        assert below.startswith(f"{teacher.sha256}`. Start: random\n  - {SIMULATED.name} (")
+    card = card.replace(told[0].sha256, "")
+    bundle.path("README.md").write_text(card)
+    assert missing_statements(bundle) == ("teacher ecg",)
+
+
 def test_called_again_nothing_is_made_again(
     distilled: RunDirectory, encoder: Path, cohort: Path, tmp_path: Path
 ) -> None:
@@ -124,8 +150,12 @@ def test_ecgfounder_is_imported_once(encoder: Path, cohort: Path, tmp_path: Path
     only = ("--set", "labs=false")
     pacx(arguments(encoder, cohort, run, "--ecgfounder", str(checkpoint), *only))
     teacher = RunDirectory(run / "ecg")
-    (source,) = teacher.load_provenance().sources
+    told = teacher.load_provenance()
+    (source,) = told.sources
     assert source.name == "ECGFounder"
+    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in told.initialisation
+    (taught,) = RunDirectory(run).load_provenance().teachers
+    assert (taught.sources, taught.initialisation) == (told.sources, told.initialisation)
     assert not teacher.begun
     before = teacher_digest(teacher.path)
     pacx(arguments(encoder, cohort, run, *only))

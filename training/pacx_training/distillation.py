@@ -13,7 +13,7 @@ The run that it writes is an encoder's run as any other, ready for heads and exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pacx.errors import RecipeError
+from pacx.manifest import Teacher
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_training.atomic import write_atomically
 from pacx_training.augmentation import resized_crop, whole_boxes
@@ -42,10 +43,13 @@ from pacx_training.sampling import Draws
 from pacx_training.student import MODALITIES, Modality, ObjectiveSettings, Student, TuningSettings
 from pacx_training.teachers.features import Features, ecg_features, labs_features
 from pacx_training.teachers.own import makers, teachers_of
-from pacx_training.teachers.storage import teacher_digest
+from pacx_training.teachers.storage import teacher_told
 
 Teachers = Mapping[Modality, Features]
-_LIMITATION = "The encoder's physiology was distilled from simulated patients, not from real ones."
+_SIMULATED = "The encoder's physiology was distilled from simulated patients, not from real ones."
+_TAUGHT = (
+    "What taught the encoder physiology had learnt it from simulated patients, not from real ones."
+)
 
 
 class DistillationRecipe(RecipeSection):
@@ -140,17 +144,25 @@ def distill(
     inputs = {"encoder": start.encoder_digest, "cohort": cohort.digest}
     made = makers(recipe_name, data, ecgfounder=ecgfounder, patients=patients)
     folders = teachers_of(run, modalities, {"ecg": ecg, "labs": labs}, made)
-    inputs |= {f"{name} teacher": teacher_digest(folder) for name, folder in folders.items()}
+    teachers = {name: teacher_told(folder) for name, folder in folders.items()}
+    inputs |= {f"{name} teacher": teacher.sha256 for name, teacher in teachers.items()}
     claim(run, "distill", recipe, inputs, start=start)
     stage = distillation_stage(recipe, start, cohort, folders)
     train(stage, recipe.loop, run)
-    limits = (_LIMITATION,) if cohort.simulated else ()
     step = f"pacx train distill --recipe {recipe_name}"
     sources = cohort.sources("stage 2: the encoder's physiology")
-    record(run, told, step, sources, limits)
+    taught = tuple(teachers.values())
+    record(run, told, step, sources, _limits(cohort, taught), teachers=taught)
     if is_main():
         report = measure_retention(start, run, cohort.splits).model_dump_json(indent=2)
         write_atomically(output / "retention.json", report.encode() + b"\n")
+
+
+def _limits(cohort: PairedCohort, teachers: Sequence[Teacher]) -> tuple[str, ...]:
+    if cohort.simulated:
+        return (_SIMULATED,)
+    taught = any(source.simulated for teacher in teachers for source in teacher.sources)
+    return (_TAUGHT,) if taught else ()
 
 
 def distillation_stage(

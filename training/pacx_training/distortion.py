@@ -1,11 +1,17 @@
 """Stage 2's augmentations: resized crop, mild distortion, gamma and local contrast, batched.
 
-A film is never mirrored: a mirrored chest is another anatomy.
+Kornia warps, blurs and tones. What a film is told to look like is drawn here: kornia's own random
+augmentations take their numbers from torch's global generator, in which they would belong to the
+process and not to the film. A film is never mirrored: a mirrored chest is another anatomy.
 """
 
 from __future__ import annotations
 
 import torch
+from kornia.enhance import adjust_gamma
+from kornia.filters import box_blur
+from kornia.geometry import create_meshgrid
+from kornia.geometry.transform import remap
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -41,33 +47,28 @@ def distorted(films: Tensor, size: int, settings: DistortionSettings, draws: Dra
     """
     boxes = torch.from_numpy(draw_boxes(draws, (settings.smallest_crop, 1.0), (0.95, 1 / 0.95)))
     knots = torch.from_numpy(draws.normal(2, KNOTS, KNOTS)) * settings.distortion
-    gain, gamma = torch.from_numpy(2 * draws.uniform(2) - 1)[:, :, None, None].unbind(1)
+    gain, gamma = torch.from_numpy(2 * draws.uniform(2) - 1).unbind(1)
     waved = _waved(resized_crop(films, boxes, size), knots)
     toned = _sharpened(waved, gain * settings.local_contrast)
-    return toned.clamp(0, 1) ** (gamma * settings.gamma).exp()
+    varied: Tensor = adjust_gamma(toned.clamp(0, 1)[:, None], (gamma * settings.gamma).exp())
+    return varied[:, 0]
 
 
 def _waved(films: Tensor, knots: Tensor) -> Tensor:
     """Displace ``[N, S, S]`` smoothly; ``knots`` ``[N, 2, K, K]`` are in shares of the side."""
     if not knots.any():
         return films
-    field = functional.interpolate(knots, films.shape[-2:], mode="bicubic", align_corners=True)
-    still = torch.eye(2, 3).expand(len(films), -1, -1)
-    grid = functional.affine_grid(still, [len(films), 1, *films.shape[-2:]], align_corners=False)
-    # grid_sample's coordinates run from -1 to 1, so that a side is 2 long.
-    moved = functional.grid_sample(
-        films[:, None],
-        grid + 2 * field.permute(0, 2, 3, 1),
-        padding_mode="border",
-        align_corners=False,
-    )
+    side = films.shape[-1]
+    field = functional.interpolate(knots * side, (side, side), mode="bicubic", align_corners=True)
+    # Kornia takes places in pixels, whose centres are whole numbers: that is align_corners.
+    places = create_meshgrid(side, side, normalized_coordinates=False)
+    across, down = (places + field.permute(0, 2, 3, 1)).unbind(-1)
+    moved: Tensor = remap(films[:, None], across, down, padding_mode="border", align_corners=True)
     return moved[:, 0]
 
 
 def _sharpened(films: Tensor, gain: Tensor) -> Tensor:
-    """Unsharp masking of ``[N, S, S]`` with a box of an eighth of the side."""
+    """Unsharp masking of ``[N, S, S]`` by a gain ``[N]``, with a box of an eighth of the side."""
     radius = max(1, films.shape[-1] // 16)
-    blurred = functional.avg_pool2d(
-        films[:, None], 2 * radius + 1, stride=1, padding=radius, count_include_pad=False
-    )[:, 0]
-    return films + gain * (films - blurred)
+    blurred: Tensor = box_blur(films[:, None], 2 * radius + 1)
+    return films + gain[:, None, None] * (films - blurred[:, 0])

@@ -42,6 +42,7 @@ from pacx_training.curves import CurveWriter
 from pacx_training.gradient_cache import Comparing, judge_together
 from pacx_training.optimisers import adamw
 from pacx_training.precision import arithmetic
+from pacx_training.processes import refuse_different_starts
 from pacx_training.progress import progress
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows, Sampler
@@ -62,7 +63,7 @@ def train(stage: Stage, recipe: LoopRecipe, run: RunDirectory) -> None:
 
     Raises:
         RecipeError: The batch does not fit the films or the devices.
-        CheckpointError: The snapshot belongs to another module.
+        CheckpointError: The snapshot belongs to another module, or processes have different ones.
         TrainingError: The loss is no longer finite.
     """
     run.path.mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,8 @@ class _Trainer:
 
     def _resume(self, module: nn.Module, optimiser: torch.optim.Optimizer) -> int:
         snapshot = load_snapshot(self.directory.checkpoints)
+        start = f"step {snapshot.step} ({snapshot.digest})" if snapshot else "the beginning"
+        refuse_different_starts(start)
         if snapshot is None:
             return 0
         snapshot.restore(module, optimiser)

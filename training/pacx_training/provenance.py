@@ -6,8 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from pacx.manifest import Provenance, Source
-from pacx_training.processes import is_main
+from pacx.manifest import Provenance, Source, Teacher
+from pacx_training.processes import is_main, wait_for_everyone
 from pacx_training.runs import RunDirectory
 
 UNTRAINED = Provenance(initialisation="random", sources=(), steps=())
@@ -20,8 +20,12 @@ def record(
     step: str,
     sources: tuple[Source, ...],
     limitations: tuple[str, ...] = (),
+    *,
+    teachers: tuple[Teacher, ...] = (),
 ) -> None:
-    """Write the environment and the story of a run after one more step; one process does.
+    """Write the environment and the story of a run after one more step.
+
+    Of several processes one does, and all wait for it.
 
     Args:
         run: Where to.
@@ -29,10 +33,12 @@ def record(
         step: The command.
         sources: What it learnt from.
         limitations: What to know of its result.
+        teachers: Whose embeddings it learnt.
     """
     if is_main():
         run.save_environment()
-        run.save_provenance(extended(before, step, sources, limitations))
+        run.save_provenance(extended(before, step, sources, limitations, teachers=teachers))
+    wait_for_everyone()
 
 
 def extended(
@@ -40,12 +46,15 @@ def extended(
     step: str,
     sources: tuple[Source, ...],
     limitations: tuple[str, ...] = (),
+    *,
+    teachers: tuple[Teacher, ...] = (),
 ) -> Provenance:
-    """The same model after one more step; sources and limitations are not repeated."""
+    """The same model after one more step; nothing that it was made of is repeated."""
     return provenance.model_copy(
         update={
             "steps": (*provenance.steps, step),
             "sources": tuple(dict.fromkeys((*provenance.sources, *sources))),
+            "teachers": tuple(dict.fromkeys((*provenance.teachers, *teachers))),
             "limitations": tuple(dict.fromkeys((*provenance.limitations, *limitations))),
             "revision": revision(),
         }

@@ -38,7 +38,9 @@ from pacx_training.atomic import write_atomically
 from pacx_training.checkpoints import load_strictly, read_tensors
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 
-_PACKAGES = ("pacx", "torch", "accelerate", "peft", "numpy", "scikit-learn", "scipy", "pillow")
+_PACKAGES = (
+    "pacx", "torch", "accelerate", "peft", "kornia", "numpy", "scikit-learn", "scipy", "pillow"
+)  # fmt: skip
 _HEADS: TypeAdapter[tuple[HeadSpec, ...]] = TypeAdapter(tuple[HeadSpec, ...])
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -37,11 +37,13 @@ class Snapshot:
         step: Steps done.
         module: Its state dict.
         moments: State of the optimiser by ``<index of parameter>.<name>``.
+        digest: SHA-256 of the file that it was read from; None where it was not.
     """
 
     step: int
     module: dict[str, Tensor]
     moments: dict[str, Tensor]
+    digest: str | None = None
 
     @classmethod
     def of(cls, step: int, module: nn.Module, optimiser: Optimizer) -> Snapshot:
@@ -100,8 +102,9 @@ def load_snapshots(folder: Path) -> Iterator[Snapshot]:
     """Every undamaged snapshot that is kept, the newest first."""
     for step, path in _newest_first(folder):
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() in path.name:
-            yield _parse(step, safetensors.torch.load(content))
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in path.name:
+            yield _parse(step, safetensors.torch.load(content), digest)
 
 
 def _newest_first(folder: Path) -> list[tuple[int, Path]]:
@@ -109,9 +112,9 @@ def _newest_first(folder: Path) -> list[tuple[int, Path]]:
     return sorted(((int(match[1]), path) for match, path in found), reverse=True)
 
 
-def _parse(step: int, tensors: dict[str, Tensor]) -> Snapshot:
+def _parse(step: int, tensors: dict[str, Tensor], digest: str) -> Snapshot:
     def under(prefix: str) -> dict[str, Tensor]:
         names = [name for name in tensors if name.startswith(prefix)]
         return {name.removeprefix(prefix): tensors[name] for name in names}
 
-    return Snapshot(step, under(_MODULE), under(_OPTIMISER))
+    return Snapshot(step, under(_MODULE), under(_OPTIMISER), digest)

@@ -7,6 +7,7 @@ patients apart. The network is a Net1D, as ECGFounder is, with the same 1024 fea
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from pacx_training.cohorts.symile_mimic import Split
 from pacx_training.gradient_cache import Representations, surrogate
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
-from pacx_training.processes import is_main, wait_for_everyone
+from pacx_training.processes import is_main
 from pacx_training.provenance import UNTRAINED, record
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim, digest, refuse_begun
@@ -241,6 +242,7 @@ def import_ecg_teacher(checkpoint: Path, output: Path) -> None:
         citation="Li J et al. An electrocardiogram foundation model built on over 10 million "
         "recordings. NEJM AI 2025.",
     )
-    told = Provenance(initialisation="ECGFounder", sources=(), steps=())
+    content = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    start = f"ECGFounder's checkpoint, a file with sha256 {content}"
+    told = Provenance(initialisation=start, sources=(), steps=())
     record(run, told, "pacx train ecg --ecgfounder", (source,))
-    wait_for_everyone()

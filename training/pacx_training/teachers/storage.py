@@ -19,8 +19,10 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pacx.errors import CheckpointError
+from pacx.manifest import Teacher
 from pacx_training.atomic import write_atomically
 from pacx_training.checkpoints import load_strictly, read_tensors
+from pacx_training.runs import RunDirectory
 from pacx_training.teachers.labs import LaboratoryTeacher, LaboratoryTeacherConfig
 from pacx_training.teachers.net1d import Net1D, Net1DConfig
 
@@ -93,3 +95,19 @@ def load_labs_teacher(folder: Path) -> LaboratoryTeacher:
 def teacher_digest(folder: Path) -> str:
     """SHA-256 of a teacher's weights."""
     return hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()
+
+
+def teacher_told(folder: Path) -> Teacher:
+    """What the model card says of a teacher: its weights, and what they were made from.
+
+    Raises:
+        CheckpointError: The folder holds no teacher, or does not say where it comes from.
+    """
+    told = RunDirectory(folder).load_provenance()
+    return Teacher(
+        modality=load_card(folder).modality,
+        sha256=teacher_digest(folder),
+        initialisation=told.initialisation,
+        sources=told.sources,
+        steps=told.steps,
+    )
