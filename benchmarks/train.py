@@ -7,14 +7,14 @@ turn, so that a busy machine slows all; a rate is that of the median step, and t
 rounds counts. On a machine that is busy with other things ``--clock cpu`` counts the processor's
 time of this process instead.
 
-    python benchmarks/train.py --architecture vit_small_patch16_224 --batch 32 --steps 8
+    python -m benchmarks.train --architecture vit_small_patch16_224 --batch 32 --steps 8 --stage mae
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +48,7 @@ from pacx_training.teachers.signals import Signals
 
 FILM_PX = 512
 LABS_BATCH = 256
+STAGES = ("mae", "distill", "labs", "ecg")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 Clock = Callable[[], float]
@@ -275,14 +276,15 @@ def pairs(films: NDArray[np.float32]) -> SymileSplit:
     )
 
 
-def contests(options: argparse.Namespace, folder: Path) -> Iterator[Contest]:
-    """All kinds of training, ready to run."""
-    count = 3 * options.batch
-    split = pairs(mapped_films(folder, count))
-    yield masked_autoencoding(options.architecture, options.batch, write_films(folder, count))
-    yield distilling(options.architecture, options.batch, split)
-    yield teaching_labs()
-    yield teaching_ecg(options.batch, count)
+def contests(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], Contest]]:
+    """All kinds of training, each made ready when it is called."""
+    architecture, batch, count = options.architecture, options.batch, 3 * options.batch
+    return {
+        "mae": lambda: masked_autoencoding(architecture, batch, write_films(folder, count)),
+        "distill": lambda: distilling(architecture, batch, pairs(mapped_films(folder, count))),
+        "labs": teaching_labs,
+        "ecg": lambda: teaching_ecg(batch, count),
+    }
 
 
 def main() -> None:
@@ -293,13 +295,16 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=8)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--clock", choices=CLOCKS, default="wall")
+    arguments.add_argument("--stage", action="append", choices=STAGES, help="All by default.")
     options = arguments.parse_args()
     clock = CLOCKS[options.clock]
     threads = torch.get_num_threads()
     print(f"{options.clock} clock, {threads} threads, {options.architecture}, {options.batch} rows")
     print("             plain fp32   loop    ratio   step alone   loop / step alone")
     with TemporaryDirectory() as folder:
-        for contest in contests(options, Path(folder)):
+        kinds = contests(options, Path(folder))
+        for stage in options.stage or STAGES:
+            contest = kinds[stage]()
             plain, loop, step = measured(contest, options.steps, options.rounds, clock)
             print(
                 f"{contest.name:10} {plain:10.1f}/s {loop:8.1f}/s {loop / plain:6.2f} x"
