@@ -15,10 +15,10 @@ LARGEST_PIECE_BYTES = 2 * 2**20
 
 
 class LargePieces(HttpToolsProtocol):
-    """Connections that ask for the rest of a declared body at once, and for nothing behind it.
+    """Connections that ask for the rest of a declared body at once, and for little behind it.
 
-    Where no body is declared, and for heads, a piece is as small as ever: what a client puts
-    behind one request it cannot make the parser read in one turn.
+    Of what is no body a piece holds as little as ever: what a client puts behind one request it
+    cannot make the parser read in one turn.
     """
 
     _left_bytes = 0
@@ -36,7 +36,7 @@ class LargePieces(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take a piece, and say how large the next one may be."""
         super().data_received(data)
-        _limit(self.transport, min(max(self._left_bytes, USUAL_PIECE_BYTES), LARGEST_PIECE_BYTES))
+        _limit(self.transport, min(self._left_bytes + USUAL_PIECE_BYTES, LARGEST_PIECE_BYTES))
 
 
 def _limit(transport: asyncio.Transport, piece_bytes: int) -> None:
