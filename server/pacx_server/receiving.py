@@ -31,7 +31,7 @@ class LargePieces(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Note what has come of it."""
         super().on_body(body)
-        self._left_bytes -= len(body)
+        self._left_bytes = max(self._left_bytes - len(body), 0)  # of an undeclared one 0 is left
 
     def data_received(self, data: bytes) -> None:
         """Take a piece, and say how large the next one may be."""

@@ -89,3 +89,16 @@ def test_requests_one_behind_the_other_keep_their_bodies(lengths: list[int]) -> 
 
     expected = [hashlib.sha256(part).hexdigest() for body in bodies for part in (body, b"")]
     assert asyncio.run(scenario()) == expected
+
+
+def test_a_body_of_undeclared_length_comes_whole() -> None:
+    body = b"a" * 3 * USUAL_PIECE_BYTES
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    request = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 2
+
+    async def scenario() -> list[str]:
+        async with serving(Pieces()) as port:
+            return await answers(port, [request + b"0\r\n\r\n", GET], 2)
+
+    whole, empty = (hashlib.sha256(part).hexdigest() for part in (body * 2, b""))
+    assert asyncio.run(scenario()) == [whole, empty]
