@@ -241,14 +241,20 @@ def test_what_trains_on_a_timm_model_shows_it_the_same(
     np.testing.assert_allclose(by_network, embedded(str(tmp_path / "hub"), grey), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("normalised", "cfg"),
+    [
+        (True, {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}),
+        (False, {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}),
+    ],
+)
 def test_hugging_faces_preprocessor_is_followed_too(
-    tmp_path: Path, timm: ModuleType, grey: Grey
+    tmp_path: Path, timm: ModuleType, grey: Grey, normalised: bool, cfg: dict[str, Channels]
 ) -> None:
-    half: dict[str, Channels] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     model = publish(tmp_path / "hub", timm)
-    told = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    told = {"do_normalize": normalised, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (tmp_path / "hub" / "preprocessor_config.json").write_text(json.dumps(told))
-    expected = timm_embeddings(timm, model, grey, half)
+    expected = timm_embeddings(timm, model, grey, cfg)
     np.testing.assert_allclose(
         embedded(str(tmp_path / "hub"), grey), expected, rtol=1e-3, atol=1e-4
     )
@@ -267,6 +273,10 @@ def test_a_normalisation_that_cannot_be_is_named(
 ) -> None:
     publish(tmp_path / "hub", timm, **told)
     with pytest.raises(SubjectError, match=says):
+        open_subject(str(tmp_path / "hub"))
+    config = {"architecture": "vit_tiny_patch16_224", "pretrained_cfg": None}
+    (tmp_path / "hub" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SubjectError, match=r"config\.json: pretrained_cfg"):
         open_subject(str(tmp_path / "hub"))
     (tmp_path / "hub" / "model.safetensors").unlink()
     with pytest.raises(SubjectError, match=r"model\.safetensors"):

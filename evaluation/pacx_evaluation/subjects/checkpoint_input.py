@@ -63,10 +63,14 @@ def checkpoint_input(checkpoint: Path, size: int) -> PreprocessingSpec:
     """
     told = _read(checkpoint.with_name(CONFIG))
     timm = told.get("pretrained_cfg", told if "architecture" in told else {})
+    if not isinstance(timm, dict):
+        raise SubjectError(f"{CONFIG}: pretrained_cfg: it must be an object.")
     if {"mean", "std"} & timm.keys():
         return _spec(_Normalisation, timm, CONFIG, size)
     processor = _read(checkpoint.with_name(PREPROCESSOR))
-    if processor.get("do_normalize", True) and {"image_mean", "image_std"} & processor.keys():
+    if processor.get("do_normalize") is False:
+        return PreprocessingSpec(size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    if {"image_mean", "image_std"} & processor.keys():
         return _spec(_ImageProcessor, processor, PREPROCESSOR, size)
     return PreprocessingSpec(size=size)
 
