@@ -28,10 +28,7 @@ from pacx_export.additions import adding
 from pacx_export.int8_recipe import Recipe
 from pacx_export.pictures import calibration_pictures, counts, verification_pictures
 from pacx_export.typed import folded
-from pacx_export.verification import (
-    compare_graph,
-    engine_outputs,
-)
+from pacx_export.verification import compare_graph, engine_outputs
 from pacx_export.verification_report import GraphParity, IntegerPictures, add_results
 
 GRAPHS: tuple[GraphName, ...] = ("encode", "predict")
