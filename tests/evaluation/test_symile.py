@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from pacx.errors import BenchmarkError
 from pacx_evaluation.benchmarks import open_benchmark
-from pacx_evaluation.benchmarks.symile import ECG, LABS, PERCENTILES
+from pacx_evaluation.benchmarks.paired_films import PERCENTILES
+from pacx_evaluation.benchmarks.symile import ECG, LABS
 from pacx_evaluation.commands import evaluate
 from pacx_evaluation.evaluation import prepare
 from pacx_evaluation.protocols import alignment

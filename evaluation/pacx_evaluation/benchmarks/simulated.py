@@ -13,8 +13,7 @@ from pacx.errors import CohortError
 from pacx.masks import STRUCTURES
 from pacx_evaluation.benchmarks.benchmark import Benchmark, Target
 from pacx_evaluation.benchmarks.masks import FilmMasks
-from pacx_evaluation.benchmarks.paired_films import film_files
-from pacx_training.cohorts.manifest import Cohort
+from pacx_evaluation.benchmarks.paired_films import PERCENTILES, film_cohort, percentiles
 from pacx_training.cohorts.simulated.physiology import STATES as ALL_STATES
 from pacx_training.cohorts.simulated.writer import UNKNOWN
 from pacx_training.cohorts.symile_mimic import SPLITS, SymileSplit, read_symile
@@ -55,31 +54,21 @@ def simulated_benchmark(folder: Path) -> Benchmark:
     splits = read_symile(folder)
     present = [splits[name] for name in SPLITS if len(splits[name])]
     truth = pd.concat([_truth(folder, split) for split in present])
-    columns = [truth[column].to_numpy() for column in STATES.values()]
-    columns += [
-        (truth["ecg_rhythm"] == "atrial_fibrillation").to_numpy(),
-        truth["film_cardiothoracic_ratio"].to_numpy(),
-        truth["ecg_qrs_width_ms"].to_numpy(),
-    ]
-    paths = [path for split in present for path in film_files(folder, split)]
+    labels = {name: truth[column].to_numpy() for name, column in STATES.items()} | {
+        "atrial fibrillation": (truth["ecg_rhythm"] == "atrial_fibrillation").to_numpy(),
+        "cardiothoracic ratio": truth["film_cardiothoracic_ratio"].to_numpy(),
+        "QRS width": truth["ecg_qrs_width_ms"].to_numpy(),
+    }
     return Benchmark(
         name="simulated",
         title="Simulated physiology",
-        cohort=Cohort(
-            name="simulated",
-            paths=tuple(paths),
-            patients=np.concatenate([split.patients for split in present]).astype(np.str_),
-            splits=np.repeat([split.name for split in present], [len(s) for s in present]),
-            label_names=tuple(dict.fromkeys(target.label for target in TARGETS)),
-            labels=np.stack(columns, axis=1).astype(np.float32),
-            weights=np.ones(len(paths)),
-        ),
+        cohort=film_cohort("simulated", folder, present, labels),
         targets=TARGETS,
         credit="Simulated by PaCX.",
         caveats=CAVEATS,
         simulated=True,
         paired={
-            "laboratory percentiles": np.concatenate([split.percentiles for split in present]),
+            PERCENTILES: percentiles(present),
             "latent physiology": truth[list(ALL_STATES)].to_numpy(dtype=np.float32),
         },
         masks=_masks(folder, present),

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from pacx.errors import BenchmarkError
 from pacx_evaluation.benchmarks.benchmark import Benchmark
-from pacx_evaluation.benchmarks.paired_films import film_files
-from pacx_training.cohorts.manifest import Cohort
+from pacx_evaluation.benchmarks.paired_films import PERCENTILES, film_cohort, percentiles
 from pacx_training.cohorts.paired import PairedCohort, read_paired
 from pacx_training.cohorts.symile_mimic import SPLITS, PatientsUnknown, SymileSplit
 
 if TYPE_CHECKING:
     from pacx_training.teachers.features import Features
 
-PERCENTILES = "laboratory percentiles"
 ECG, LABS = "ECG teacher's embedding", "laboratory teacher's embedding"
 
 
@@ -42,24 +40,15 @@ def symile_benchmark(folder: Path, teachers: Path | None = None) -> Benchmark:
     """
     cohort, known = _read(folder)
     present = [cohort.splits[name] for name in SPLITS if len(cohort.splits[name])]
-    paths = [path for split in present for path in film_files(folder, split)]
     return Benchmark(
         name="symile",
         title="Films, electrocardiograms and laboratory values",
-        cohort=Cohort(
-            name="symile",
-            paths=tuple(paths),
-            patients=np.concatenate([split.patients for split in present]).astype(np.str_),
-            splits=np.repeat([split.name for split in present], [len(s) for s in present]),
-            label_names=(),
-            labels=np.zeros((len(paths), 0), dtype=np.float32),
-            weights=np.ones(len(paths)),
-        ),
+        cohort=film_cohort("symile", folder, present, {}),
         targets=(),
         credit="; ".join(f"{s.name}. {s.citation} {s.licence}." for s in cohort.sources("")),
         warnings=() if known else ("Patients are not known: every admission counts as one.",),
         simulated=cohort.simulated,
-        paired={PERCENTILES: np.concatenate([split.percentiles for split in present])}
+        paired={PERCENTILES: percentiles(present)}
         | ({} if teachers is None else _said(teachers, present)),
     )
 
