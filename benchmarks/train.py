@@ -46,7 +46,7 @@ from pacx_training.teachers.labs_training import LabsSource, LabsStep
 from pacx_training.teachers.net1d import Net1D
 from pacx_training.teachers.signals import Signals
 
-FILM_PX = 512
+FILM_PX = 1024
 LABS_BATCH = 256
 STAGES = ("mae", "distill", "labs", "ecg")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -244,7 +244,7 @@ def measured(contest: Contest, steps: int, rounds: int, clock: Clock) -> tuple[f
 
 
 def write_films(folder: Path, count: int) -> list[Path]:
-    """Phantoms as PNG of 512 x 512 pixels; few are drawn, all are files of their own."""
+    """Phantoms as PNG of ChestX-ray14's size; few are drawn, all are files of their own."""
     drawn = [phantom_radiograph(seed, size=FILM_PX).pixels for seed in range(8)]
     paths = [folder / f"{index}.png" for index in range(count)]
     for index, path in enumerate(paths):

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.torch import save_file
 
-from pacx.errors import SubjectError
+from pacx.errors import CheckpointError, SubjectError
 from pacx.preprocessing import normalise
 from pacx.radiograph import Radiograph
 from pacx_evaluation.subjects import EmbeddingCache, open_subject
@@ -272,12 +272,12 @@ def test_a_normalisation_that_cannot_be_is_named(
     tmp_path: Path, timm: ModuleType, told: dict[str, Any], says: str
 ) -> None:
     publish(tmp_path / "hub", timm, **told)
-    with pytest.raises(SubjectError, match=says):
+    with pytest.raises(CheckpointError, match=says):
         open_subject(str(tmp_path / "hub"))
     config = {"architecture": "vit_tiny_patch16_224", "pretrained_cfg": None}
     (tmp_path / "hub" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SubjectError, match=r"config\.json: pretrained_cfg"):
+    with pytest.raises(CheckpointError, match=r"config\.json: pretrained_cfg"):
         open_subject(str(tmp_path / "hub"))
     (tmp_path / "hub" / "model.safetensors").unlink()
-    with pytest.raises(SubjectError, match=r"model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         open_subject(str(tmp_path / "hub"))

@@ -208,7 +208,11 @@ def anatomy(
 
 def import_checkpoint(
     checkpoint: Annotated[
-        Path, typer.Argument(help="safetensors, a torch checkpoint, or a bundle: folder or name.")
+        Path,
+        typer.Argument(
+            help="safetensors, a torch checkpoint, a folder as timm publishes one, or a bundle: "
+            "folder or name."
+        ),
     ],
     output: Output,
     initialisation: Annotated[
@@ -226,27 +230,42 @@ def import_checkpoint(
         Literal["binary", "multilabel", "multiclass"] | None,
         typer.Option(help="Of the head, where the checkpoint does not tell it."),
     ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="Of the channels, as trained; the hub's or ImageNet's otherwise."),
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(help="Standard deviation of the channels, likewise."),
+    ] = None,
 ) -> None:
     """Turn a checkpoint of timm, MAE, DINOv2 or the authors, or a bundle, into a run folder."""
-    from pacx.bundle import bundled, open_bundle, resolve
+    from pacx.bundle import MANIFEST, bundled, open_bundle, resolve
     from pacx_training.bundle_imports import import_bundle
+    from pacx_training.checkpoint_input import is_hub_folder, weights_in
     from pacx_training.imports import import_run
 
     if layer_norm_eps is not None and not layer_norm_eps > 0:
         raise typer.BadParameter("--layer-norm-eps is a number above 0.")
-    if checkpoint.is_dir() or bundled(str(checkpoint)).is_dir():
-        if initialisation or layer_norm_eps or label or task:
+    if (mean is None) != (std is None):
+        raise typer.BadParameter("--mean and --std go together.")
+    if std is not None and not all(value > 0 for value in std):
+        raise typer.BadParameter("--std are three numbers above 0.")
+    published = is_hub_folder(checkpoint) and not (checkpoint / MANIFEST).is_file()
+    if not published and (checkpoint.is_dir() or bundled(str(checkpoint)).is_dir()):
+        if initialisation or layer_norm_eps or label or task or mean:
             raise typer.BadParameter("A bundle says all of itself: it takes no options but -o.")
         import_bundle(open_bundle(resolve(checkpoint)), output)
         return
     import_run(
-        checkpoint,
+        weights_in(checkpoint) if published else checkpoint,
         output,
         initialisation or f"{checkpoint.name}, of which nothing else was stated",
         layer_norm_eps=layer_norm_eps,
         lora_alpha=lora_alpha,
         labels=tuple(label or ()),
         task=task,
+        normalisation=(mean, std) if mean and std else None,
     )
 
 

@@ -16,12 +16,15 @@ from torch import Tensor
 
 from pacx.errors import CheckpointError
 from pacx.manifest import FindingSpec, HeadSpec, Provenance
+from pacx.preprocessing import PreprocessingSpec
+from pacx_training.checkpoint_input import checkpoint_input
 from pacx_training.checkpoints import (
     AUTHORS_STAGE_2_EPS,
     import_encoder,
     read_hyper_parameters,
     read_tensors,
 )
+from pacx_training.normalisation import fold_normalisation
 from pacx_training.runs import RunDirectory, TrainedHead
 
 _HEAD = re.compile(r"^model\.head\.(?:\d+\.)?(weight|bias)$")
@@ -32,6 +35,9 @@ _TASKS: dict[str, Literal["multilabel", "multiclass"]] = {
 }
 
 HeadTask = Literal["binary", "multilabel", "multiclass"]
+Channels = tuple[float, float, float]
+Normalisation = tuple[Channels, Channels]
+"""Mean and standard deviation of the three channels, of grey levels in [0, 1]."""
 
 
 def import_run(
@@ -43,6 +49,7 @@ def import_run(
     lora_alpha: float = 16.0,
     labels: Sequence[str] = (),
     task: HeadTask | None = None,
+    normalisation: Normalisation | None = None,
 ) -> None:
     """Write a run with the encoder of a checkpoint, and its linear head where it has one.
 
@@ -55,12 +62,16 @@ def import_run(
         lora_alpha: Of the authors' stage 2.
         labels: Of the head's outputs, where the checkpoint does not name them.
         task: Of the head, where the checkpoint does not tell it.
+        normalisation: Mean and standard deviation that the weights were trained with; None: as
+            the hub's files beside the checkpoint state them, else ImageNet's.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or does not fit.
     """
     eps = layer_norm_eps or _eps_of_classifier(checkpoint)
     encoder = import_encoder(checkpoint, layer_norm_eps=eps, lora_alpha=lora_alpha)
+    wanted = _wanted(checkpoint, encoder.config.image_size, normalisation)
+    fold_normalisation(encoder, wanted)
     head = import_head(checkpoint, labels, task)
     if head is None and (labels or task):
         raise CheckpointError("The checkpoint holds no head, so that it has no labels and no task.")
@@ -68,9 +79,24 @@ def import_run(
     run.save_encoder(encoder)
     if head is not None:
         run.save_heads([head])
-    steps = (f"pacx import {checkpoint.name}",)
+    steps = (f"pacx import {checkpoint.name}{_told(wanted)}",)
     run.save_provenance(Provenance(initialisation=initialisation, sources=(), steps=steps))
     run.save_environment()
+
+
+def _wanted(checkpoint: Path, size: int, normalisation: Normalisation | None) -> PreprocessingSpec:
+    if normalisation is None:
+        return checkpoint_input(checkpoint, size)
+    mean, std = normalisation
+    return PreprocessingSpec(size=size, mean=mean, std=std)
+
+
+def _told(wanted: PreprocessingSpec) -> str:
+    """The options that say what the weights were trained with, where it is not ImageNet's."""
+    if wanted == PreprocessingSpec(size=wanted.size):
+        return ""
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (wanted.mean, wanted.std))
+    return f" --mean {mean} --std {std}"
 
 
 def _eps_of_classifier(checkpoint: Path) -> float | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pacx.bundle import MANIFEST, bundled
 from pacx.errors import SubjectError
-from pacx_evaluation.subjects.checkpoint_input import CONFIG, is_hub_folder, weights_in
 from pacx_evaluation.subjects.encoder import Encoder
+from pacx_training.checkpoint_input import CONFIG, is_hub_folder, weights_in
 
 _NAMED = re.compile(r"^(?P<name>[^=/\\]+)=(?P<subject>.+)$")
 _CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pacx.errors import SubjectError
 from pacx.manifest import Provenance
 from pacx.preprocessing import PreprocessingSpec
-from pacx_evaluation.subjects.checkpoint_input import checkpoint_input
 from pacx_evaluation.subjects.encoder import (
     Embeddings,
     Kind,
@@ -20,6 +19,7 @@ from pacx_evaluation.subjects.encoder import (
     file_sha256,
     identity_of,
 )
+from pacx_training.checkpoint_input import checkpoint_input
 from pacx_training.checkpoints import import_encoder
 from pacx_training.encoder import EncoderConfig, VisionTransformer, initialise
 from pacx_training.runs import RunDirectory, default_device

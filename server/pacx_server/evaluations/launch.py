@@ -23,6 +23,9 @@ def main() -> None:
     if os.getppid() != int(server):  # it died before we could ask to die with it
         sys.exit(1)
     os.setpriority(os.PRIO_PROCESS, 0, _LEAST_URGENT)
+    if sys.platform == "linux":
+        # Whoever else wakes up takes the processor at once, which niceness alone does not grant.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.execv(command[0], command)  # noqa: S606 - no shell is meant
 

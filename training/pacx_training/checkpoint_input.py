@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pacx.errors import SubjectError
+from pacx.errors import CheckpointError
 from pacx.preprocessing import PreprocessingSpec
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -39,12 +39,12 @@ def weights_in(folder: Path) -> Path:
     """The weights of a hub's folder.
 
     Raises:
-        SubjectError: There are none.
+        CheckpointError: There are none.
     """
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (folder / name).is_file():
             return folder / name
-    raise SubjectError(f"{folder.name} holds neither model.safetensors nor pytorch_model.bin.")
+    raise CheckpointError(f"{folder.name} holds neither model.safetensors nor pytorch_model.bin.")
 
 
 def checkpoint_input(checkpoint: Path, size: int) -> PreprocessingSpec:
@@ -59,12 +59,12 @@ def checkpoint_input(checkpoint: Path, size: int) -> PreprocessingSpec:
         size: Side of the encoder's input.
 
     Raises:
-        SubjectError: One of them states what cannot be used; names the field.
+        CheckpointError: One of them states what cannot be used; names the field.
     """
     told = _read(checkpoint.with_name(CONFIG))
     timm = told.get("pretrained_cfg", told if "architecture" in told else {})
     if not isinstance(timm, dict):
-        raise SubjectError(f"{CONFIG}: pretrained_cfg: it must be an object.")
+        raise CheckpointError(f"{CONFIG}: pretrained_cfg: it must be an object.")
     if {"mean", "std"} & timm.keys():
         return _spec(_Normalisation, timm, CONFIG, size)
     processor = _read(checkpoint.with_name(PREPROCESSOR))
@@ -82,9 +82,9 @@ def _spec(
         found = kind.model_validate(told)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise SubjectError(f"{name}: {first['loc'][0]}: {first['msg']}.") from error
+        raise CheckpointError(f"{name}: {first['loc'][0]}: {first['msg']}.") from error
     if 0 in found.std:
-        raise SubjectError(f"{name}: std: it must not be 0.")
+        raise CheckpointError(f"{name}: std: it must not be 0.")
     return PreprocessingSpec(size=size, mean=found.mean, std=found.std)
 
 
@@ -95,5 +95,5 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise SubjectError(f"{path.name} beside the weights is no JSON.") from error
+        raise CheckpointError(f"{path.name} beside the weights is no JSON.") from error
     return content if isinstance(content, dict) else {}
