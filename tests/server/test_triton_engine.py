@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -29,7 +32,8 @@ def address(serving: Serving, tiny_bundle: Bundle) -> Iterator[str]:
 def test_remote_predict_passes_the_replay_and_agrees(address: str, tiny_bundle: Bundle) -> None:
     pictures = np.random.default_rng(0).random((19, 32, 32), dtype=np.float32)
     inputs = {"pixel_values": normalise(pictures, tiny_bundle.manifest.input)}
-    remote = open_engine(tiny_bundle, "triton", device=address).run("predict", inputs)
+    with closing(open_engine(tiny_bundle, "triton", device=address)) as engine:
+        remote = engine.run("predict", inputs)
     near = open_ungated(tiny_bundle, "onnxruntime").run("predict", inputs)
     assert remote.keys() == near.keys()
     for name, wanted in near.items():
@@ -44,7 +48,8 @@ def test_no_more_rows_are_sent_than_the_remote_model_takes(
     wanted = open_ungated(tiny_bundle, "onnxruntime").run("predict", inputs)
     settings = {"PACX_BUNDLES": str(tiny_bundle.directory), "PACX_ENGINE": "onnxruntime"}
     with serving(**settings, PACX_QUEUE_COUNT="3") as url:
-        remote = open_ungated(tiny_bundle, "triton", device=url).run("predict", inputs)
+        with closing(open_ungated(tiny_bundle, "triton", device=url)) as engine:
+            remote = engine.run("predict", inputs)
         refused = httpx.post(f"{url}/v2/models/tiny/infer", json=as_json(inputs), timeout=60)
     assert refused.json()["code"] == "queue_full", "the remote would have taken them at once"
     for name, tensor in wanted.items():
@@ -82,13 +87,28 @@ def test_threads_have_connections_of_their_own(address: str, tiny_bundle: Bundle
     with ThreadPoolExecutor(4) as pool:
         for answered, wanted in zip(pool.map(embed, batches), in_turn, strict=True):
             np.testing.assert_allclose(answered, wanted, atol=1e-5)
+        assert connections_to(address)
+        engine.close()
+        assert not connections_to(address)
+    with pytest.raises(EngineError, match="closed"):
+        embed(batches[0])
+
+
+def connections_to(address: str) -> list[int]:
+    """Descriptors of this process's own open connections to a server."""
+    port = urlsplit(address).port
+    found = psutil.Process().net_connections("tcp")
+    return [one.fd for one in found if one.raddr and one.raddr.port == port]
 
 
 def test_a_graph_that_is_not_there_is_named(address: str, tiny_bundle: Bundle) -> None:
-    engine = open_ungated(tiny_bundle, "triton", device=address)
     size = tiny_bundle.manifest.input.size
-    with pytest.raises(EngineUnavailable, match="no model tiny_encode"):
-        engine.run("encode", {"pixel_values": np.zeros((1, 3, size, size), np.float32)})
+    pixels = {"pixel_values": np.zeros((1, 3, size, size), np.float32)}
+    with (
+        closing(open_ungated(tiny_bundle, "triton", device=address)) as engine,
+        pytest.raises(EngineUnavailable, match="no model tiny_encode"),
+    ):
+        engine.run("encode", pixels)
 
 
 def test_nobody_at_the_address(tiny_bundle: Bundle) -> None:

@@ -61,8 +61,15 @@ class TritonEngine(GraphEngine):
         if address.scheme not in ("http", "https") or not address.netloc:
             raise EngineUnavailable("Triton's device is its address, such as http://host:8000.")
         self._host, self._ssl = address.netloc, address.scheme == "https"
-        self._clients = local()
+        self._of_thread = local()
+        self._clients: list[InferenceServerClient] = []
         super().__init__(bundle, precision=precision or "f32", device=device)
+
+    def close(self) -> None:
+        """Close the connections of all threads; later calls of ``run`` fail."""
+        super().close()
+        while self._clients:
+            self._clients.pop().close()
 
     def load(self, spec: GraphSpec) -> Runner:
         """Find the remote model of a graph."""
@@ -117,10 +124,11 @@ class TritonEngine(GraphEngine):
 
     def _client(self) -> InferenceServerClient:
         """One a thread, because the library's connections belong to the thread that made them."""
-        if not hasattr(self._clients, "client"):
-            make = self._library.http.InferenceServerClient
-            self._clients.client = make(self._host, ssl=self._ssl)
-        client: InferenceServerClient = self._clients.client
+        if not hasattr(self._of_thread, "client"):
+            made = self._library.http.InferenceServerClient(self._host, ssl=self._ssl)
+            self._clients.append(made)
+            self._of_thread.client = made
+        client: InferenceServerClient = self._of_thread.client
         return client
 
 
