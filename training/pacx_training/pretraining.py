@@ -22,7 +22,7 @@ from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, patch_scale, patchify, unpatchify
 from pacx_training.provenance import UNTRAINED, record
-from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.recipes import RecipeSection, read_section, said_of
 from pacx_training.resuming import claim, digest
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows
@@ -202,7 +202,7 @@ def _encoder(recipe: MaeRecipe, start: RunDirectory | None) -> VisionTransformer
         try:
             config = EncoderConfig.named(recipe.architecture, recipe.position_embedding)
         except ValidationError as error:
-            raise RecipeError(f"architecture: {error.errors()[0]['msg']}.") from error
+            raise RecipeError(f"architecture: {said_of(error.errors()[0]['msg'])}.") from error
         except ValueError as error:
             raise RecipeError(f"architecture: {error}.") from error
         return VisionTransformer(config)

@@ -47,8 +47,16 @@ def read_section(
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"Section {section} is refused: {'; '.join(problems)}.") from error
+        problems = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, found["loc"])), said_of(found["msg"]))))
+            for found in error.errors()
+        )
+        raise RecipeError(f"Section {section} is refused: {problems}.") from error
+
+
+def said_of(message: str) -> str:
+    """What a validator of ours said, without pydantic's word for it."""
+    return message.removeprefix("Value error, ")
 
 
 def save_section(path: Path, section: str, values: RecipeSection) -> None:

@@ -16,6 +16,7 @@ from pacx_training.cohorts.manifest import (
     numbers,
     patients_and_splits,
     read_table,
+    words,
 )
 
 FINDINGS = (
@@ -50,7 +51,9 @@ def read_nih(folder: Path, *, adults_only: bool = True) -> Cohort:
     table, name = read_table(folder / "labels.csv"), "labels.csv"
     check_columns(table, ["image", "patient_id", "age", "sex", "view", "split", *FINDINGS], name)
     age = numbers(table, "age", name)
-    patients, splits = patients_and_splits(table.rename(columns={"patient_id": "patient"}), name)
+    patients, splits = patients_and_splits(
+        table.assign(patient=words(table, "patient_id", name)), name
+    )
     columns = [numbers(table, finding, name) for finding in FINDINGS]
     columns += [_equals(table, "view", "AP"), _equals(table, "sex", "M"), age]
     cohort = Cohort(
