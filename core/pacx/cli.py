@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import typer
 from rich.console import Console
@@ -66,13 +66,24 @@ class FloorGroup(TyperGroup):
 
 
 def main() -> None:
-    """Run the ``pacx`` command; an error of ours ends with one line and exit code 1."""
+    """Run the ``pacx`` command.
+
+    An error of ours, or one of the system about a file, ends with one line and exit code 1.
+    """
     try:
         app()
     except PacxError as error:
-        line = f"[red]{error.code}[/red]: {escape(error.detail)}"
-        Console(stderr=True).print(line, highlight=False)
-        sys.exit(1)
+        _end(error.code, error.detail)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        _end("system_error", f"{place}{error.strerror}.")
+
+
+def _end(code: str, detail: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]{code}[/red]: {escape(detail)}", highlight=False)
+    sys.exit(1)
 
 
 app = typer.Typer(

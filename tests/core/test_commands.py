@@ -112,3 +112,13 @@ def test_a_device_that_is_not_there_is_refused(films: Path, tmp_path: Path, comm
     done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert isinstance(done.exception, EngineUnavailable)
     assert "no device cuda:99" in done.exception.detail
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_named_on_one_line(
+    place: str, films: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    output = ("-o", tmp_path / place, "--cache", tmp_path / place)
+    done = pacx("train", "mae", "--recipe", "smoke", "--data", films.parent, *output)
+    assert refused(done, f"system_error: {tmp_path / 'file'}")

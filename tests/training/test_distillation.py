@@ -215,6 +215,12 @@ def test_nothing_to_learn_from_is_refused(runs: Runs, tmp_path: Path) -> None:
         runs.distil(tmp_path, "ecg=false", "labs=false")
 
 
+def test_a_map_that_no_block_has_is_refused(tmp_path: Path) -> None:
+    overrides = ("tuning.lora.targets=[nope]",)
+    with pytest.raises(RecipeError, match=r"tuning\.lora\.targets\.0: .* 'fc2'"):
+        distill("smoke", tmp_path, tmp_path, tmp_path / "run", overrides=overrides)
+
+
 def test_the_command_runs_stage_2(runs: Runs, tmp_path: Path) -> None:
     paths = {"encoder": runs.encoder, "ecg": runs.ecg, "labs": runs.labs, "data": runs.cohort}
     options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]

@@ -322,3 +322,21 @@ def test_nothing_is_said_of_a_share_of_no_variance() -> None:
     assert found is not None
     assert np.isfinite([found.value, found.low, found.high]).all()
     assert determination(truth[:2], estimates[:2], weights[:, :2]) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"inverse_regularisation": ()},
+        {"inverse_regularisation": (0.1, 0.0)},
+        {"penalties": ()},
+        {"penalties": (-5.0,)},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
+)
+def test_grids_and_seeds_that_nothing_can_be_fitted_with_are_refused(
+    values: dict[str, object],
+) -> None:
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        HeadsRecipe.model_validate({"findings": ("Edema",)} | values)

@@ -137,3 +137,59 @@ def test_half_a_normalisation_is_refused(
     assert answer.exit_code == 2
     assert "--std" in answer.output
     assert not (tmp_path / "run").exists()
+
+
+def refused(status: int, words: str, *arguments: str | Path) -> bool:
+    """Whether an import ends so."""
+    answer = CliRunner().invoke(app, ["import", *map(str, arguments)])
+    said = str(answer.exception) + answer.output
+    return answer.exit_code == status and words in " ".join(said.split())
+
+
+def test_a_folder_of_hugging_face_is_taken_too(
+    published: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    folder, model = published
+    (folder / "config.json").write_text(json.dumps({"architectures": ["ViTModel"]}))
+    told = {"image_mean": [0.1] * 3, "image_std": [2] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    found = imported(folder, tmp_path / "run")
+    torch.testing.assert_close(found, by_timm(model, 0.1, 2), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("std", ["[0.5, 0.5, -0.5]", "[0, 1, 1]", "[NaN, 1, 1]", "[1, 1]", '"x"'])
+def test_a_normalisation_that_cannot_be_is_refused_by_its_field(
+    std: str, published: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    folder, _ = published
+    told = f'{{"architecture": "x", "pretrained_cfg": {{"mean": [0.5, 0.5, 0.5], "std": {std}}}}}'
+    (folder / "config.json").write_text(told)
+    assert refused(1, "config.json: std: ", folder, "-o", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [("nan", "1"), ("inf", "1"), ("0", "inf"), ("0", "nan"), ("0", "-1")]
+)
+def test_options_that_are_no_normalisation_are_refused(
+    mean: str, std: str, published: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    options = ["--mean", *[mean] * 3, "--std", *[std] * 3]
+    assert refused(2, "three finite numbers", published[0], "-o", tmp_path / "run", *options)
+
+
+def test_an_encoder_of_one_channel_is_refused(tmp_path: Path) -> None:
+    config = small_encoder(0).config.model_copy(update={"in_channels": 1})
+    save_file(VisionTransformer(config).state_dict(), tmp_path / "one.safetensors")
+    assert refused(1, "takes 1 channels", tmp_path / "one.safetensors", "-o", tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["heads.json", "anatomy.json", "novelty.json"])
+def test_what_was_trained_on_one_encoder_is_not_left_beside_another(
+    name: str, published: tuple[Path, torch.nn.Module], tmp_path: Path
+) -> None:
+    RunDirectory(tmp_path / "run").save_encoder(small_encoder(1))
+    (tmp_path / "run" / name).write_text("[]")
+    digest = RunDirectory(tmp_path / "run").encoder_digest
+    assert refused(1, f"{name} in this folder", published[0], "-o", tmp_path / "run")
+    assert RunDirectory(tmp_path / "run").encoder_digest == digest

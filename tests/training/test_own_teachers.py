@@ -215,3 +215,24 @@ def test_of_two_processes_one_writes(
     assert "run/retention.json" in first
     alone, together = distilled.path / "labs", tmp_path / "run" / "labs"
     assert (alone / "inputs.json").read_bytes() == (together / "inputs.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("command", "override", "words"),
+    [
+        ("labs", "network.analytes=40", "network.analytes must be 50"),
+        ("ecg", "network.leads=3", "network.leads must be 12"),
+        ("ecg", "network.filters=[]", "network.filters"),
+        ("ecg", "network.blocks=[1, 1, 0]", "network.blocks.2"),
+        ("ecg", "network.ratio=0.01", "ratio leaves 0 inner channels of 16"),
+    ],
+)
+def test_teachers_that_no_cohort_fits_are_refused_by_their_field(
+    command: str, override: str, words: str, tmp_path: Path
+) -> None:
+    """Recipes are read before cohorts are looked for."""
+    arguments = ["--recipe", "smoke", "--data", str(tmp_path), "-o", str(tmp_path / "run")]
+    answer = CliRunner().invoke(app, ["train", command, *arguments, "--set", override])
+    assert isinstance(answer.exception, RecipeError)
+    assert words in answer.exception.detail
+    assert not (tmp_path / "run").exists()

@@ -199,3 +199,39 @@ def test_recipes_that_come_with_the_package_are_valid(name: str, tmp_path: Path)
     """They are read before the films are looked for."""
     with pytest.raises(CohortError):
         pretrain(name, [tmp_path / "absent.csv"], tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("override", "error"),
+    [
+        ("crop_scale=[1.0, 0.5]", "mae is refused: crop_scale has its least share first"),
+        ("crop_scale=[-1, 2]", "crop_scale.0: Input should be greater than 0"),
+        ("decoder.num_heads=3", "decoder: embed_dim must be a multiple of num_heads"),
+        (
+            "architecture=vit_tiny_patch16_100",
+            r"^architecture: image_size must be a multiple of patch_size\.$",
+        ),
+        ("loop.betas=[0.9, 1.0]", "loop.betas.1: Input should be less than 1"),
+        ("loop.epochs=.inf", "loop.epochs: Input should be a finite number"),
+        ("loop.seed=9223372036854775808", "loop.seed: Input should be less than"),
+    ],
+)
+def test_what_no_training_can_mean_is_refused_before_anything_is_written(
+    override: str, error: str, films: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=error):
+        pretrain("smoke", [films], tmp_path / "run", overrides=(override,))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"mae: 3\n", "Section mae is refused: it is no mapping"),
+        (b"\xff\xfem\x00a\x00e\x00", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(content: bytes, error: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(RecipeError, match=error):
+        pretrain(str(tmp_path / "recipe.yaml"), [tmp_path], tmp_path / "run")

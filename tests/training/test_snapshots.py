@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from pacx.errors import CheckpointError
+from pacx_training.atomic import open_mapped
 from pacx_training.snapshots import Snapshot, load_snapshot, save_snapshot
 
 
@@ -84,3 +87,36 @@ def test_a_training_of_other_parameters_is_refused(tmp_path: Path) -> None:
     assert snapshot is not None
     with pytest.raises(CheckpointError, match="other parameters"):
         snapshot.restore(module, torch.optim.AdamW([weight]))
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file of this process may grow beyond a kilobyte, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_is_named_and_not_filled_with_halves(tmp_path: Path) -> None:
+    save_snapshot(tmp_path, Snapshot.of(1, *_trained(1)), keep=2)
+    great = Snapshot(2, {"weight": torch.zeros(1000)}, {})
+    with pytest.raises(OSError, match=r"step-00000002.*\.safetensors'$"):
+        save_snapshot(tmp_path, great, keep=2)
+    assert [path.name[:13] for path in tmp_path.iterdir()] == ["step-00000001"]
+    found = load_snapshot(tmp_path)
+    assert found is not None
+    assert found.step == 1
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_mapped_file_takes_its_room_before_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too large"):
+        open_mapped(tmp_path / "films.npy", "f4", (1000, 1000))
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_snapshot(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000001.0.safetensors.1.partial").write_bytes(b"half")
+    save_snapshot(tmp_path, Snapshot.of(2, *_trained(2)), keep=2)
+    assert [path.name[:13] for path in tmp_path.iterdir()] == ["step-00000002"]

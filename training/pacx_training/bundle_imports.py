@@ -16,6 +16,7 @@ from pacx_training.anatomy_files import save_anatomy
 from pacx_training.bundle_weights import bundle_decoder, bundle_network
 from pacx_training.novelty import FittedNovelty, save_novelty
 from pacx_training.provenance import extended
+from pacx_training.resuming import refuse_used
 from pacx_training.runs import RunDirectory, TrainedHead
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -30,8 +31,10 @@ def import_bundle(bundle: Bundle, output: Path) -> None:
 
     Raises:
         CheckpointError: Its weights are not those of an encoder and heads of ours.
+        RecipeError: The folder holds what was trained on another encoder.
     """
     run, manifest = RunDirectory(output), bundle.manifest
+    refuse_used(run)
     arrays = load_file(bundle.path(HEADS))
     run.save_encoder(bundle_network(bundle))
     run.save_heads(_head(spec, arrays) for spec in manifest.heads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,26 +13,28 @@ from pacx.preprocessing import PreprocessingSpec
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 Channels = tuple[float, float, float]
+Deviation = Annotated[float, Field(gt=0)]
+Deviations = tuple[Deviation, Deviation, Deviation]
 
 
 class _Normalisation(BaseModel):
     """Fields of timm's ``pretrained_cfg`` or of Hugging Face's ``preprocessor_config.json``."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     mean: Channels = Field(validation_alias="mean")
-    std: Channels = Field(validation_alias="std")
+    std: Deviations = Field(validation_alias="std")
 
 
 class _ImageProcessor(_Normalisation):
     mean: Channels = Field(validation_alias="image_mean")
-    std: Channels = Field(validation_alias="image_std")
+    std: Deviations = Field(validation_alias="image_std")
 
 
 def is_hub_folder(folder: Path) -> bool:
-    """Whether a folder holds a model as timm publishes it, and no run of ours."""
+    """Whether a folder holds a model as timm or Hugging Face publish it, and no run of ours."""
     told = _read(folder / CONFIG)
-    return "pretrained_cfg" in told or "architecture" in told
+    return not told.keys().isdisjoint(("pretrained_cfg", "architecture", "architectures"))
 
 
 def weights_in(folder: Path) -> Path:
@@ -83,8 +85,6 @@ def _spec(
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise CheckpointError(f"{name}: {first['loc'][0]}: {first['msg']}.") from error
-    if 0 in found.std:
-        raise CheckpointError(f"{name}: std: it must not be 0.")
     return PreprocessingSpec(size=size, mean=found.mean, std=found.std)
 
 

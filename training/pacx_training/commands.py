@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -210,8 +211,8 @@ def import_checkpoint(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="safetensors, a torch checkpoint, a folder as timm publishes one, or a bundle: "
-            "folder or name."
+            help="safetensors, a torch checkpoint, a folder of a model hub, or a bundle: folder or "
+            "name."
         ),
     ],
     output: Output,
@@ -245,12 +246,14 @@ def import_checkpoint(
     from pacx_training.checkpoint_input import is_hub_folder, weights_in
     from pacx_training.imports import import_run
 
-    if layer_norm_eps is not None and not layer_norm_eps > 0:
+    if layer_norm_eps is not None and not 0 < layer_norm_eps < math.inf:
         raise typer.BadParameter("--layer-norm-eps is a number above 0.")
     if (mean is None) != (std is None):
         raise typer.BadParameter("--mean and --std go together.")
-    if std is not None and not all(value > 0 for value in std):
-        raise typer.BadParameter("--std are three numbers above 0.")
+    if mean is not None and not all(map(math.isfinite, mean)):
+        raise typer.BadParameter("--mean are three finite numbers.")
+    if std is not None and not all(0 < value < math.inf for value in std):
+        raise typer.BadParameter("--std are three finite numbers above 0.")
     published = is_hub_folder(checkpoint) and not (checkpoint / MANIFEST).is_file()
     if not published and (checkpoint.is_dir() or bundled(str(checkpoint)).is_dir()):
         if initialisation or layer_norm_eps or label or task or mean:

@@ -25,8 +25,10 @@ from pacx_training.checkpoints import (
     read_tensors,
 )
 from pacx_training.normalisation import fold_normalisation
+from pacx_training.resuming import refuse_used
 from pacx_training.runs import RunDirectory, TrainedHead
 
+CHANNELS = 3
 _HEAD = re.compile(r"^model\.head\.(?:\d+\.)?(weight|bias)$")
 _TASKS: dict[str, Literal["multilabel", "multiclass"]] = {
     "multiclass": "multiclass",
@@ -67,15 +69,21 @@ def import_run(
 
     Raises:
         CheckpointError: The checkpoint cannot be read or does not fit.
+        RecipeError: The folder holds what was trained on another encoder.
     """
+    run = RunDirectory(output)
+    refuse_used(run)
     eps = layer_norm_eps or _eps_of_classifier(checkpoint)
     encoder = import_encoder(checkpoint, layer_norm_eps=eps, lora_alpha=lora_alpha)
+    if encoder.config.in_channels != CHANNELS:
+        raise CheckpointError(
+            f"The encoder takes {encoder.config.in_channels} channels, where films have {CHANNELS}."
+        )
     wanted = _wanted(checkpoint, encoder.config.image_size, normalisation)
     fold_normalisation(encoder, wanted)
     head = import_head(checkpoint, labels, task)
     if head is None and (labels or task):
         raise CheckpointError("The checkpoint holds no head, so that it has no labels and no task.")
-    run = RunDirectory(output)
     run.save_encoder(encoder)
     if head is not None:
         run.save_heads([head])

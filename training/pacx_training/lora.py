@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 from pydantic import Field
@@ -30,7 +30,9 @@ class LoraSettings(RecipeSection):
     rank: int = Field(8, ge=1)
     alpha: int = Field(16, ge=1, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.1, ge=0, lt=1)
-    targets: tuple[str, ...] = Field(("qkv", "fc1", "fc2"), min_length=1)
+    targets: tuple[Literal["qkv", "proj", "fc1", "fc2"], ...] = Field(
+        ("qkv", "fc1", "fc2"), min_length=1, description="Linear maps of a block."
+    )
     last_blocks: int | None = Field(
         None, ge=1, description="Adapt these alone, which costs less; all blocks by default."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from pacx_training.encoder import Block, VisionTransformer, initialise
@@ -23,7 +23,13 @@ class DecoderConfig(BaseModel):
 
     embed_dim: int = Field(512, ge=4, multiple_of=4, description="Width of a token.")
     depth: int = Field(8, ge=1, description="Number of blocks.")
-    num_heads: int = Field(16, ge=1)
+    num_heads: int = Field(16, ge=1, description="A divisor of embed_dim.")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> DecoderConfig:
+        if self.embed_dim % self.num_heads:
+            raise ValueError("embed_dim must be a multiple of num_heads")
+        return self
 
 
 class Reconstruction(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from pacx.errors import CohortError, RecipeError
@@ -22,7 +22,7 @@ from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.mae import DecoderConfig, MaskedAutoencoder, patch_scale, patchify, unpatchify
 from pacx_training.provenance import UNTRAINED, record
-from pacx_training.recipes import RecipeSection, read_section
+from pacx_training.recipes import RecipeSection, read_section, said_of
 from pacx_training.resuming import claim, digest
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws, Rows
@@ -31,6 +31,8 @@ SHOWN = 4
 """Films whose reconstruction is shown in the logs."""
 
 _USE = "stage 1: the encoder"
+
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class MaeRecipe(RecipeSection):
@@ -41,12 +43,20 @@ class MaeRecipe(RecipeSection):
     decoder: DecoderConfig = DecoderConfig()
     mask_ratio: float = Field(0.9, gt=0, lt=1, description="Share of the patches that is hidden.")
     norm_pix_loss: bool = Field(False, description="Standardise every target patch.")
-    crop_scale: tuple[float, float] = Field((0.5, 1.0), description="Area of a random crop.")
+    crop_scale: tuple[Share, Share] = Field(
+        (0.5, 1.0), description="Area of a random crop, least and greatest, of the film's."
+    )
     flip_probability: float = Field(
         0.0, ge=0, le=1, description="A flipped chest is dextrocardia, hence none by default."
     )
     film_size: int = Field(256, ge=16, description="Side of a cached film, before cropping.")
     loop: LoopRecipe
+
+    @model_validator(mode="after")
+    def _least_first(self) -> MaeRecipe:
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError("crop_scale has its least share first")
+        return self
 
 
 class MaskedFilms:
@@ -191,8 +201,10 @@ def _encoder(recipe: MaeRecipe, start: RunDirectory | None) -> VisionTransformer
     if start is None:
         try:
             config = EncoderConfig.named(recipe.architecture, recipe.position_embedding)
+        except ValidationError as error:
+            raise RecipeError(f"architecture: {said_of(error.errors()[0]['msg'])}.") from error
         except ValueError as error:
-            raise RecipeError(f"architecture: {error}") from error
+            raise RecipeError(f"architecture: {error}.") from error
         return VisionTransformer(config)
     encoder = start.load_encoder()
     if encoder.config.architecture != recipe.architecture:

@@ -19,9 +19,9 @@ from pacx_training.atomic import write_atomically
 
 
 class RecipeSection(BaseModel):
-    """Base of all sections: frozen, and a misspelt key is an error."""
+    """Base of all sections: frozen, all numbers finite, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 _Section = TypeVar("_Section", bound=RecipeSection)
@@ -41,19 +41,27 @@ def read_section(
     Raises:
         RecipeError: Unknown recipe, unknown key or refused value.
     """
-    content = dict(_read(recipe).get(section) or {})
+    content = _section(recipe, section)
     for override in overrides:
         _override(content, override)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RecipeError(f"Section {section} is refused: {'; '.join(problems)}.") from error
+        problems = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, found["loc"])), said_of(found["msg"]))))
+            for found in error.errors()
+        )
+        raise RecipeError(f"Section {section} is refused: {problems}.") from error
+
+
+def said_of(message: str) -> str:
+    """What a validator of ours said, without pydantic's word for it."""
+    return message.removeprefix("Value error, ")
 
 
 def save_section(path: Path, section: str, values: RecipeSection) -> None:
     """Put one section into a run's ``recipe.yaml``; what other steps left there is kept."""
-    content = _parse(path.read_text("utf-8")) if path.is_file() else {}
+    content = _parse(path.read_bytes()) if path.is_file() else {}
     content[section] = values.model_dump(mode="json")
     write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
 
@@ -64,7 +72,7 @@ def load_section(path: Path, section: str) -> Mapping[str, Any] | None:
     Raises:
         RecipeError: The file is no recipe.
     """
-    content = _parse(path.read_text("utf-8")) if path.is_file() else {}
+    content = _parse(path.read_bytes()) if path.is_file() else {}
     found = content.get(section)
     return found if isinstance(found, Mapping) else None
 
@@ -79,17 +87,26 @@ def recipe_names() -> tuple[str, ...]:
 def _read(recipe: str) -> dict[str, Any]:
     if recipe in recipe_names():
         packaged = files("pacx_training") / "recipes" / f"{recipe}.yaml"
-        return _parse(packaged.read_text("utf-8"))
+        return _parse(packaged.read_bytes())
     if not Path(recipe).is_file():
         known = ", ".join(recipe_names())
         raise RecipeError(f"There is no such recipe; known are {known}, or the path of a file.")
-    return _parse(Path(recipe).read_text("utf-8"))
+    return _parse(Path(recipe).read_bytes())
 
 
-def _parse(text: str) -> dict[str, Any]:
+def _section(recipe: str, section: str) -> dict[str, Any]:
+    content = _read(recipe).get(section)
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise RecipeError(f"Section {section} is refused: it is no mapping of keys to values.")
+    return dict(content)
+
+
+def _parse(text: bytes) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(text.decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError("The recipe is not valid YAML.") from error
     if not isinstance(content, Mapping):
         raise RecipeError("A recipe is a mapping of sections.")

@@ -57,6 +57,8 @@ def claim(
     if run.begun:
         _refuse_changes(run, section, recipe)
         _refuse_inputs(run, inputs)
+    else:
+        refuse_used(run)
     if is_main():
         _write(run, section, recipe, inputs, None if run.begun else start)
 
@@ -69,6 +71,21 @@ def refuse_begun(run: RunDirectory) -> None:
     """
     if run.begun:
         raise RecipeError(_OTHER)
+
+
+def refuse_used(run: RunDirectory) -> None:
+    """Refuse to write an encoder where something was trained on the one that is there.
+
+    Raises:
+        RecipeError: The folder holds snapshots, heads, an anatomy decoder or novelty.
+    """
+    refuse_begun(run)
+    for name in ("heads.json", "anatomy.json", "novelty.json"):
+        if (run.path / name).is_file():
+            raise RecipeError(
+                f"{name} in this folder was trained on the encoder that is there: name another "
+                "folder."
+            )
 
 
 def _write(

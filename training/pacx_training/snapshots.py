@@ -88,6 +88,9 @@ def save_snapshot(folder: Path, snapshot: Snapshot, *, keep: int) -> None:
     tensors = {key: value.detach().cpu().contiguous() for key, value in named.items()}
     content = safetensors.torch.save(tensors)
     digest = hashlib.sha256(content).hexdigest()
+    # Only one process writes here: what is half written was left by a kill.
+    for draft in folder.glob(".step-*.partial"):
+        draft.unlink()
     write_atomically(folder / f"step-{snapshot.step:08d}.{digest}.safetensors", content)
     for _, path in _newest_first(folder)[keep:]:
         path.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 
 Batch = tuple[Tensor, ...]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Share of a moment that stays from one step to the next."""
 
 
 class LoopRecipe(RecipeSection):
@@ -31,13 +33,13 @@ class LoopRecipe(RecipeSection):
     learning_rate: float = Field(gt=0, description="At the peak.")
     final_share: float = Field(0.0, ge=0, le=1, description="Of the peak, left at the end.")
     weight_decay: float = Field(0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Factor of the learning rate from a block to the one before."
     )
     clip_norm: float | None = Field(None, gt=0, description="Of the gradient.")
     precision: Precision = Field("auto", description="auto: bf16 where the device has it.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63, description="torch takes no greater one.")
     workers: int = Field(2, ge=1, description="Threads that make batches ahead of time.")
     checkpoint_minutes: float = Field(10, ge=0, description="0: after every step.")
     keep_checkpoints: int = Field(2, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pacx_training.cohorts.manifest import Cohort
 from pacx_training.recipes import RecipeSection
 
 Kind = Literal["binary", "multilabel", "multiclass", "regression"]
+Strength = Annotated[float, Field(gt=0)]
 
 
 class Target(RecipeSection):
@@ -113,14 +114,18 @@ class HeadsRecipe(RecipeSection):
         description="Other findings are validated on the positive films of this one alone, "
         "because their labels are confounded with it.",
     )
-    inverse_regularisation: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-    penalties: tuple[float, ...] = Field(
-        (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4), description="Of ridge regression."
+    inverse_regularisation: tuple[Strength, ...] = Field(
+        (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1), min_length=1
+    )
+    penalties: tuple[Strength, ...] = Field(
+        (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4),
+        min_length=1,
+        description="Of ridge regression.",
     )
     perceptron: PerceptronSettings = PerceptronSettings()
     folds: int = Field(5, ge=2, description="Patient-grouped folds within train.")
     replicates: int = Field(2000, ge=1, description="Bootstrap samples of an interval.")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32, description="scikit-learn takes no greater one.")
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:

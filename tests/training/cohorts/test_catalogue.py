@@ -43,6 +43,12 @@ def test_a_folder_of_nih_films(tmp_path: Path) -> None:
     cohort, terms = read_cohort(tmp_path)
     assert cohort.name == "nih"
     assert "Wang" in terms.citation
+    for column, wrong, words in ((1, "", "patient_id is empty"), (5, "trian", "splits are train")):
+        other = [*row[:column], wrong, *row[column + 1 :]]
+        lines = (",".join(line) for line in (columns, row, other))
+        (tmp_path / "labels.csv").write_text("\n".join(lines))
+        with pytest.raises(CohortError, match=rf"labels\.csv, row 3: {words}"):
+            read_cohort(tmp_path)
 
 
 def test_any_folder_of_films(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_chexpert_refuses_a_patient_in_two_splits(tmp_path: Path) -> None:
     folder = miniatures.chexpert(tmp_path)
     miniatures.film(folder / "valid/patient00002/study1/view1_frontal.jpg")
     edit(folder / "valid.csv", "patient64541", "patient00002")
-    with pytest.raises(CohortError, match="share a patient"):
+    with pytest.raises(CohortError, match=r"valid\.csv, row 2: its patient is in train\.csv too"):
         read_chexpert(folder)
 
 
@@ -102,7 +103,7 @@ def test_mimic_cxr_names_rows(tmp_path: Path) -> None:
         read_mimic_cxr(folder)
     folder = miniatures.mimic_cxr(tmp_path / "again")
     (folder / "mimic-cxr-2.0.0-split.csv.gz").unlink()
-    with pytest.raises(CohortError, match=r"split\.csv\.gz cannot be read"):
+    with pytest.raises(CohortError, match=r"split\.csv\.gz is missing"):
         read_mimic_cxr(folder)
 
 
@@ -151,7 +152,7 @@ def test_chestxray14(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="row 3: Finding Labels holds an unknown finding"):
         read_chestxray14(folder)
     edit(folder / "train_val_list.txt", "00000001_001.png\n", "")
-    with pytest.raises(CohortError, match="Row 3 of the table: the film is in neither list"):
+    with pytest.raises(CohortError, match=r"v2020\.csv, row 3: the film is in neither list"):
         read_chestxray14(folder)
 
 
@@ -159,7 +160,7 @@ def test_chestxray14_refuses_lists_that_share_a_patient(tmp_path: Path) -> None:
     folder = miniatures.chestxray14(tmp_path)
     edit(folder / "train_val_list.txt", "00000001_001.png\n", "")
     edit(folder / "test_list.txt", "00000002", "00000001_001.png\n00000002")
-    with pytest.raises(CohortError, match="share a patient"):
+    with pytest.raises(CohortError, match=r"v2020\.csv, rows 2 and 3: .* share a patient"):
         read_chestxray14(folder)
 
 
@@ -203,7 +204,7 @@ def test_tb_and_chestx6(tmp_path: Path) -> None:
 @NO_PATIENTS
 def test_class_folders_must_be_the_known_ones(tmp_path: Path) -> None:
     folder = miniatures.classes(tmp_path, (*tb.CLASSES, "Unknown"))
-    with pytest.raises(CohortError, match="folders of unknown classes"):
+    with pytest.raises(CohortError, match="folders of unknown classes: Unknown"):
         tb.read_tb(folder)
     shutil.rmtree(folder / "Unknown")
     shutil.rmtree(folder / "Normal")
@@ -222,7 +223,7 @@ def test_qata(tmp_path: Path) -> None:
     assert len(found.masks) == len(found.cohort) == 12
     assert found.mask(3).mean() == pytest.approx(3 / 16)
     (folder / "Train Set/Ground-truths/mask_covid_Tr4.png").unlink()
-    with pytest.raises(CohortError, match="lacks the mask of its film 5"):
+    with pytest.raises(CohortError, match=r"Ground-truths lacks the mask mask_covid_Tr4\.png"):
         read_qata(folder)
 
 
@@ -318,3 +319,102 @@ def test_splits_have_about_the_shares_asked_for() -> None:
     shares = [float((splits == name).mean()) for name in ("train", "val", "test")]
     assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.01)
     assert not (split_by_patient(np.arange(500).astype(np.str_), test_share=0) == "test").any()
+
+
+Layout = Callable[[Path], Path]
+
+
+def append(path: Path, line: str) -> None:
+    """One more line at the end of a table."""
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(gzip.decompress(raw) + line.encode() + b"\n"))
+    else:
+        path.write_bytes(raw + line.encode() + b"\n")
+
+
+@NO_PATIENTS
+@pytest.mark.parametrize(
+    ("layout", "table", "line", "message"),
+    [
+        (
+            miniatures.mimic_cxr, "mimic-cxr-2.0.0-split.csv.gz", "aa-1,50414267,10000032,test",
+            r"split\.csv\.gz, row 6: it says something else of its dicom_id",
+        ),
+        (
+            miniatures.mimic_cxr, "mimic-cxr-2.0.0-chexpert.csv.gz",
+            "10000898,50771383," + "0.0," * 13, r"row 4: it says something else of its study_id",
+        ),
+        (
+            miniatures.chestxray14, "test_list.txt", "00000001_000.png",
+            r"v2020\.csv, row 2: the film is in both lists",
+        ),
+        (
+            miniatures.vindr, "annotations/image_labels_train.csv", "0001,R2,0,0,0,0",
+            r"train\.csv, row 182: this film was read above already",
+        ),
+        (
+            miniatures.vindr, "annotations/image_labels_test.csv", "0003,1,0,0,0",
+            r"test\.csv, row 3: this film is in image_labels_train\.csv too",
+        ),
+        (
+            miniatures.chexchonet, "metadata.csv", ",0.png,60,F,0,0,0,0,0,0,1,1,1",
+            r"metadata\.csv, row 62: patient_id is empty",
+        ),
+        (miniatures.chexpert, "train.csv", "a," * 40, r"train\.csv cannot be read: see its line 5"),
+    ],
+)  # fmt: skip
+def test_one_wrong_line_is_named_by_file_and_row(
+    layout: Layout, table: str, line: str, message: str, tmp_path: Path
+) -> None:
+    append(layout(tmp_path) / table, line)
+    with pytest.raises(CohortError, match=message):
+        read_cohort(tmp_path)
+
+
+def test_a_line_that_says_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    folder = miniatures.mimic_cxr(tmp_path)
+    append(folder / "mimic-cxr-2.0.0-split.csv.gz", "aa-1,50414267,10000032,train")
+    assert read_mimic_cxr(folder).splits.tolist() == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-9], lambda raw: raw[:40] + bytes(8) + raw[48:]]
+)
+def test_a_damaged_gz_is_named(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = miniatures.mimic_cxr(tmp_path) / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CohortError, match=r"chexpert\.csv\.gz cannot be read"):
+        read_mimic_cxr(tmp_path)
+
+
+def test_mimic_cxr_refuses_a_patient_in_two_splits(tmp_path: Path) -> None:
+    folder = miniatures.mimic_cxr(tmp_path)
+    append(folder / "mimic-cxr-2.0.0-metadata.csv.gz", "dd-1,10000032,50414267,CHEST,PA")
+    append(folder / "mimic-cxr-2.0.0-split.csv.gz", "dd-1,50414267,10000032,test")
+    miniatures.film(folder / "files/p10/p10000032/s50414267/dd-1.jpg")
+    with pytest.raises(CohortError, match=r"metadata\.csv\.gz, rows 2 and 6: .* share a patient"):
+        read_mimic_cxr(folder)
+
+
+def test_windows_text_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    folder = miniatures.chestxray14(tmp_path)
+    for name in ("Data_Entry_2017_v2020.csv", "train_val_list.txt", "test_list.txt"):
+        text = (folder / name).read_text("utf-8")
+        (folder / name).write_text(text, "utf-8-sig", newline="\r\n")
+    assert read_chestxray14(folder).splits[2] == "test"
+
+
+def test_medmod_refuses_an_admission_of_two_patients(tmp_path: Path) -> None:
+    table, films = miniatures.medmod(tmp_path)
+    ids = tmp_path / "admissions.csv"
+    ids.write_text("hadm_id,subject_id\n2000,1\n2001,1\n2002,2\n2001,2\n")
+    with pytest.raises(CohortError, match=r"admissions\.csv, row 5: it says something else"):
+        read_medmod(table, films, patients=ids)
+
+
+def test_a_film_in_two_splits_is_refused_though_nobody_says_whose_it_is(tmp_path: Path) -> None:
+    miniatures.film(tmp_path / "film.png")
+    (tmp_path / "films.csv").write_text("path,split\nfilm.png,train\nfilm.png,val\n")
+    with pytest.raises(CohortError, match=r"share a film \(films 1 and 2\)"):
+        read_cohort(tmp_path / "films.csv")

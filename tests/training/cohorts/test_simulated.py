@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pacx.errors import CohortError
 from pacx_training.cohorts.catalogue import read_cohort
 from pacx_training.cohorts.simulated import (
     STATES,
@@ -233,3 +234,11 @@ def test_visits_of_a_patient_share_a_split() -> None:
         splits.setdefault(visit.patient, set()).add(visit.split)
     assert all(len(found) == 1 for found in splits.values())
     assert len(splits) < 350
+
+
+def test_a_cohort_that_was_half_replaced_is_not_read_as_the_older_one(tmp_path: Path) -> None:
+    plan = CohortPlan(visits=10, size=32)
+    list(write_cohort(plan, tmp_path))
+    next(iter(write_cohort(plan, tmp_path)))
+    with pytest.raises(CohortError, match=r"hadm_id_train\.npy is missing"):
+        read_symile(tmp_path)

@@ -149,5 +149,38 @@ def test_a_table_that_gives_an_admission_to_two_patients_is_refused(
 ) -> None:
     table = tmp_path / "admissions.csv"
     table.write_text("hadm_id,subject_id\n1,1\n1,2\n", encoding="utf-8")
-    with pytest.raises(CohortError, match="row 2: an admission of two patients"):
+    with pytest.raises(CohortError, match="row 3: an admission of two patients"):
         read_symile(cohort, patients=table)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("abc,7", "row 26: an id is no whole number"),
+        ("7.5,7", "row 26: an id is no whole number"),
+        (",7", None),
+    ],
+)
+def test_a_line_of_the_table_of_patients_that_is_no_admission(
+    line: str, words: str | None, copy: Path
+) -> None:
+    path = copy / "patients.csv"
+    path.write_text(path.read_text("utf-8") + line + "\n", "utf-8-sig", newline="\r\n")
+    if words is None:
+        assert len(np.unique(read_symile(copy)["train"].patients)) > 1
+    else:
+        with pytest.raises(CohortError, match=words):
+            read_symile(copy)
+
+
+def test_half_an_admission_is_refused(copy: Path) -> None:
+    path = copy / "data_npy/train/hadm_id_train.npy"
+    np.save(path, np.load(path) + np.eye(1, len(np.load(path)), 3)[0] / 2)
+    with pytest.raises(CohortError, match=r"hadm_id_train\.npy, row 3: no whole number"):
+        read_symile(copy)
+
+
+def test_an_empty_file_is_no_array(copy: Path) -> None:
+    (copy / "data_npy/train/cxr_train.npy").write_bytes(b"")
+    with pytest.raises(CohortError, match=r"cxr_train\.npy is not an array file"):
+        read_symile(copy)

@@ -16,10 +16,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, read_table
+from pacx_training.cohorts.manifest import (
+    FIRST_ROW,
+    Cohort,
+    check_columns,
+    read_table,
+    refuse_shared_patients,
+    words,
+)
 from pacx_training.cohorts.nih import FINDINGS
 from pacx_training.cohorts.splits import split_by_patient
 
+LISTS = ("train_val_list.txt", "test_list.txt")
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 NO_FINDING = "No Finding"
 
@@ -40,12 +48,14 @@ def read_chestxray14(folder: Path) -> Cohort:
     name = next((name for name in TABLES if (folder / name).is_file()), TABLES[0])
     table = read_table(folder / name)
     check_columns(table, ["Image Index", "Finding Labels", "Patient ID"], name)
-    patients = table["Patient ID"].to_numpy(dtype=np.str_)
+    patients = np.array(words(table, "Patient ID", name), dtype=np.str_)
+    splits = _splits(folder, table["Image Index"].tolist(), patients, name)
+    refuse_shared_patients(patients, splits, name)
     return Cohort(
         name="chestxray14",
         paths=_films(folder, table["Image Index"].tolist(), name),
         patients=patients,
-        splits=_splits(folder, table, patients),
+        splits=splits,
         label_names=FINDINGS,
         labels=_labels(table["Finding Labels"], name),
         weights=np.ones(len(table)),
@@ -62,24 +72,23 @@ def _labels(column: pd.Series[str], name: str) -> NDArray[np.float32]:
     )
 
 
-def _splits(folder: Path, table: pd.DataFrame, patients: NDArray[np.str_]) -> NDArray[np.str_]:
-    listed = {
-        image: split
-        for split, name in (("train", "train_val_list.txt"), ("test", "test_list.txt"))
-        for image in _lines(folder / name)
-    }
+def _splits(
+    folder: Path, images: list[str], patients: NDArray[np.str_], name: str
+) -> NDArray[np.str_]:
+    train, test = (set(_lines(folder / file)) for file in LISTS)
     own = split_by_patient(patients, test_share=0)
     splits = []
-    for row, image in enumerate(table["Image Index"].tolist()):
-        if image not in listed:
-            raise CohortError(f"Row {row + 2} of the table: the film is in neither list.")
-        splits.append("test" if listed[image] == "test" else own[row])
+    for row, image in enumerate(images):
+        if (image in train) == (image in test):
+            lists = "both lists" if image in test else "neither list"
+            raise CohortError(f"{name}, row {row + FIRST_ROW}: the film is in {lists}.")
+        splits.append("test" if image in test else own[row])
     return np.array(splits, dtype=np.str_)
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").split()
+        return path.read_text("utf-8-sig").split()
     except OSError as error:
         raise CohortError(f"{path.name} is missing.") from error
 

@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, numbers, read_table
+from pacx_training.cohorts.manifest import (
+    Cohort,
+    check_columns,
+    existing,
+    numbers,
+    read_table,
+    words,
+)
 from pacx_training.cohorts.splits import split_by_patient
 
 ECHO_FINDINGS = ("slvh", "dlv", "composite_slvh_dlv")
@@ -43,10 +50,10 @@ def read_chexchonet(folder: Path) -> Cohort:
     check_columns(table, ["patient_id", "cxr_filename", *names], name)
     labels = np.stack([numbers(table, column, name) for column in names], axis=1)
     _check_binary(labels[:, : len(ECHO_FINDINGS)], name)
-    patients = table["patient_id"].to_numpy(dtype=np.str_)
+    patients = np.array(words(table, "patient_id", name), dtype=np.str_)
     return Cohort(
         name="chexchonet",
-        paths=existing(folder / "images", table["cxr_filename"].tolist(), name),
+        paths=existing(folder / "images", words(table, "cxr_filename", name), name),
         patients=patients,
         splits=split_by_patient(patients),
         label_names=names,

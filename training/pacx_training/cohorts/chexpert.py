@@ -11,13 +11,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, read_table
+from pacx_training.cohorts.manifest import (
+    FIRST_ROW,
+    Cohort,
+    check_columns,
+    existing,
+    read_table,
+)
 from pacx_training.cohorts.reported_findings import REPORTED_FINDINGS, Uncertain, reported_labels
 
 _PATH = re.compile(r"^(?:.*/)?((?:train|valid)/(patient\d+)/study\d+/[^/]+)$")
@@ -40,10 +49,9 @@ def read_chexpert(
     Raises:
         CohortError: Names the table, the row and what is wrong with it.
     """
-    parts = [
-        _read(folder, split, name, uncertain=uncertain, frontal_only=frontal_only)
-        for split, name in _TABLES.items()
-    ]
+    read = partial(_read, folder, uncertain=uncertain, frontal_only=frontal_only)
+    train = read("train")
+    parts = (train, read("val", taken=train.patients))
     return Cohort(
         name="chexpert",
         paths=tuple(path for part in parts for path in part.paths),
@@ -56,17 +64,29 @@ def read_chexpert(
 
 
 def _read(
-    folder: Path, split: str, name: str, *, uncertain: Uncertain, frontal_only: bool
+    folder: Path,
+    split: str,
+    *,
+    uncertain: Uncertain,
+    frontal_only: bool,
+    taken: Sequence[str] | NDArray[np.str_] = (),
 ) -> Cohort:
+    """Read one table, in which no patient may be that is ``taken`` already."""
+    name = _TABLES[split]
     table = read_table(folder / name)
     check_columns(table, ["Path", "Frontal/Lateral", *REPORTED_FINDINGS], name)
     found = [_parsed(path, row, name) for row, path in enumerate(table["Path"].tolist())]
     kept = _frontal(table) if frontal_only else np.ones(len(table), np.bool_)
     rows = np.flatnonzero(kept)
+    patients = np.array([found[row][1] for row in rows], dtype=np.str_)
+    torn = rows[np.isin(patients, taken)]
+    if len(torn):
+        first = _TABLES["train"]
+        raise CohortError(f"{name}, row {torn[0] + FIRST_ROW}: its patient is in {first} too.")
     return Cohort(
         name="chexpert",
         paths=existing(folder, [found[row][0] for row in rows], name, rows),
-        patients=np.array([found[row][1] for row in rows], dtype=np.str_),
+        patients=patients,
         splits=np.full(len(rows), split),
         label_names=REPORTED_FINDINGS,
         labels=reported_labels(table, name, uncertain=uncertain)[rows],
@@ -81,5 +101,7 @@ def _frontal(table: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 def _parsed(path: str, row: int, name: str) -> tuple[str, str]:
     match = _PATH.match(path)
     if match is None:
-        raise CohortError(f"{name}, row {row + 2}: Path is not <split>/<patient>/<study>/<view>.")
+        raise CohortError(
+            f"{name}, row {row + FIRST_ROW}: Path is not <split>/<patient>/<study>/<view>."
+        )
     return match[1], match[2]

@@ -40,7 +40,8 @@ def read_class_folders(folder: Path, classes: Sequence[str]) -> ClassFolder:
         raise CohortError(f"The folder {folder.name} is missing.")
     strange = {entry.name for entry in folder.iterdir() if entry.is_dir()} - set(classes)
     if strange:
-        raise CohortError(f"{folder.name} holds folders of unknown classes.")
+        names = ", ".join(sorted(strange))
+        raise CohortError(f"{folder.name} holds folders of unknown classes: {names}.")
     films = [_films(folder / name) for name in classes]
     counts = [len(found) for found in films]
     return ClassFolder(

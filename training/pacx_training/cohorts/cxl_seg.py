@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, read_table
+from pacx_training.cohorts.manifest import (
+    Cohort,
+    by_key,
+    check_columns,
+    existing,
+    read_table,
+    refuse_shared_patients,
+)
 from pacx_training.cohorts.masked import MaskedCohort
 from pacx_training.cohorts.mimic_cxr import film_path
 
@@ -41,17 +48,19 @@ def read_cxl_seg(folder: Path, films: Path) -> MaskedCohort:
     unknown = np.flatnonzero(~splits["split"].isin(list(_SPLITS)).to_numpy())
     if len(unknown):
         raise CohortError(f"{_SPLIT}, row {unknown[0] + 2}: split is unknown.")
-    named = splits.drop_duplicates("dicom_id").set_index("dicom_id")["split"].map(_SPLITS)
+    named = by_key(splits, "dicom_id", ["split"], _SPLIT)["split"].map(_SPLITS)
     assigned = named.reindex(masks["dicom_id"])
     lost = np.flatnonzero(assigned.isna().to_numpy())
     if len(lost):
         raise CohortError(f"{MASKS}, row {lost[0] + 2}: the film is not in {_SPLIT}.")
+    patients, found = masks["subject_id"].to_numpy(np.str_), assigned.to_numpy(np.str_)
+    refuse_shared_patients(patients, found, MASKS)
     ids = zip(masks["subject_id"], masks["study_id"], masks["dicom_id"], strict=True)
     cohort = Cohort(
         name="cxl-seg",
         paths=existing(films, [film_path(*columns) for columns in ids], MASKS),
-        patients=masks["subject_id"].to_numpy(dtype=np.str_),
-        splits=assigned.to_numpy(dtype=np.str_),
+        patients=patients,
+        splits=found,
         label_names=(),
         labels=np.empty((len(masks), 0), np.float32),
         weights=np.ones(len(masks)),

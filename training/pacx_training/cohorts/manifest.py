@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,8 @@ from pacx.errors import CohortError
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 RESERVED = ("path", "patient", "split", "weight")
 SPLITS = ("train", "val", "test")
+_LINE = re.compile(r"in line (\d+)")
+"""Where pandas tells which line has too many cells."""
 FIRST_ROW = 2
 """Where a table's first film stands, as spreadsheets and editors count: below the header."""
 
@@ -45,13 +49,15 @@ class Cohort:
         return len(self.paths)
 
     def __post_init__(self) -> None:
-        """Refuse a cohort whose splits share patients."""
-        shared = shared_patient(self.patients, self.splits)
-        if shared is not None:
-            films = " and ".join(str(film + 1) for film in shared)
-            raise CohortError(
-                f"Cohort {self.name}: two of its splits share a patient (films {films})."
-            )
+        """Refuse a cohort whose splits share patients, or films of nobody knows whom."""
+        files = np.array([str(path) for path in self.paths], dtype=np.str_)
+        for kind, owners in (("patient", self.patients), ("film", files)):
+            shared = shared_patient(owners, self.splits)
+            if shared is not None:
+                films = " and ".join(str(film + 1) for film in shared)
+                raise CohortError(
+                    f"Cohort {self.name}: two of its splits share a {kind} (films {films})."
+                )
 
     @property
     def names_patients(self) -> bool:
@@ -119,8 +125,13 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise CohortError(f"The table {path.name} cannot be read.") from error
+    except FileNotFoundError as error:
+        raise CohortError(f"The table {path.name} is missing.") from error
+    # The last two are what a cut or damaged .gz raises.
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        line = _LINE.search(str(error))
+        place = f": see its line {line[1]}" if line else ""
+        raise CohortError(f"The table {path.name} cannot be read{place}.") from error
 
 
 def check_columns(table: pd.DataFrame, needed: Sequence[str], name: str) -> None:
@@ -197,11 +208,49 @@ def patients_and_splits(
     wrong = np.flatnonzero(~np.isin(splits, SPLITS))
     if len(wrong):
         raise CohortError(f"{name}, row {wrong[0] + FIRST_ROW}: splits are {', '.join(SPLITS)}.")
+    refuse_shared_patients(patients, splits, name)
+    return patients, splits
+
+
+def refuse_shared_patients(
+    patients: NDArray[np.str_],
+    splits: NDArray[np.str_],
+    name: str,
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Refuse a table that sends films of one patient to two splits.
+
+    Args:
+        patients: str ``[N]``.
+        splits: str ``[N]``.
+        name: Of the table.
+        rows: Where the films stand in it, counted from 0; the first rows where None.
+
+    Raises:
+        CohortError: Names the table and two such rows.
+    """
     shared = shared_patient(patients, splits)
     if shared is not None:
-        rows = " and ".join(str(row + FIRST_ROW) for row in shared)
-        raise CohortError(f"{name}, rows {rows}: two of its splits share a patient.")
-    return patients, splits
+        films = (film if rows is None else rows[film] for film in shared)
+        named = " and ".join(str(row + FIRST_ROW) for row in films)
+        raise CohortError(f"{name}, rows {named}: two of its splits share a patient.")
+
+
+def by_key(table: pd.DataFrame, key: str, columns: list[str], name: str) -> pd.DataFrame:
+    """Some columns of a table by a key, each of which stands there once, or says the same again.
+
+    Raises:
+        CohortError: A key is empty, or says two things; names the table and the row.
+    """
+    keys = words(table, key, name)
+    found = table[columns].set_axis(pd.Index(keys, name=key))
+    again = found.reset_index().drop_duplicates().duplicated(key)
+    if again.any():
+        row = int(again.index[again][0]) + FIRST_ROW
+        raise CohortError(
+            f"{name}, row {row}: it says something else of its {key} than a row above."
+        )
+    return found[~found.index.duplicated()]
 
 
 def words(table: pd.DataFrame, column: str, name: str) -> list[str]:

@@ -44,10 +44,11 @@ def paired_masks(films: tuple[Path, ...], folder: Path, prefix: str = "") -> tup
     """The masks of films that have the same names, with a prefix, in another folder.
 
     Raises:
-        CohortError: Names the folder and the first film, by its number, whose mask is missing.
+        CohortError: Names the folder and the first mask that is missing.
     """
     masks = tuple(folder / f"{prefix}{film.name}" for film in films)
-    for number, mask in enumerate(masks, start=1):
+    for mask in masks:
         if not mask.is_file():
-            raise CohortError(f"The folder {folder.name} lacks the mask of its film {number}.")
+            below = f"{folder.parent.name}/{folder.name}"
+            raise CohortError(f"The folder {below} lacks the mask {mask.name}.")
     return masks

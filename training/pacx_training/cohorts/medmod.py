@@ -16,7 +16,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, numbers, read_table
+from pacx_training.cohorts.manifest import (
+    Cohort,
+    by_key,
+    check_columns,
+    existing,
+    numbers,
+    read_table,
+    words,
+)
 from pacx_training.cohorts.splits import split_by_patient
 
 PHENOTYPES = (
@@ -104,12 +112,12 @@ def _patients(
     stays: pd.DataFrame, name: str, table: Path | None, of_paths: list[str]
 ) -> NDArray[np.str_]:
     if table is None:
-        own = stays["subject_id"].tolist() if "subject_id" in stays else of_paths
+        own = words(stays, "subject_id", name) if "subject_id" in stays else of_paths
         return np.array(own, dtype=np.str_)
     check_columns(stays, ["hadm_id"], name)
     known = read_table(table)
     check_columns(known, ["hadm_id", "subject_id"], table.name)
-    subjects = known.drop_duplicates("hadm_id").set_index("hadm_id")["subject_id"]
+    subjects = by_key(known, "hadm_id", ["subject_id"], table.name)["subject_id"]
     owners = subjects.reindex(stays["hadm_id"])
     lost = np.flatnonzero(owners.isna().to_numpy())
     if len(lost):

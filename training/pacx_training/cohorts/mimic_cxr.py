@@ -16,7 +16,14 @@ import numpy as np
 import pandas as pd
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, read_table
+from pacx_training.cohorts.manifest import (
+    Cohort,
+    by_key,
+    check_columns,
+    existing,
+    read_table,
+    refuse_shared_patients,
+)
 from pacx_training.cohorts.reported_findings import REPORTED_FINDINGS, Uncertain, reported_labels
 
 FRONTAL_VIEWS = ("AP", "PA")
@@ -48,11 +55,13 @@ def read_mimic_cxr(
     rows = np.flatnonzero(films["ViewPosition"].isin(views).to_numpy())
     kept = films.iloc[rows]
     columns = zip(kept["subject_id"], kept["study_id"], kept["dicom_id"], strict=True)
+    patients, splits = kept["subject_id"].to_numpy(dtype=np.str_), _splits(folder, kept)
+    refuse_shared_patients(patients, splits, name, rows)
     return Cohort(
         name="mimic-cxr",
         paths=existing(folder, [film_path(*ids) for ids in columns], name, rows),
-        patients=kept["subject_id"].to_numpy(dtype=np.str_),
-        splits=_splits(folder, kept),
+        patients=patients,
+        splits=splits,
         label_names=REPORTED_FINDINGS,
         labels=_labels(folder, kept, uncertain),
         weights=np.ones(len(rows)),
@@ -64,7 +73,7 @@ def _splits(folder: Path, films: pd.DataFrame) -> np.ndarray[tuple[int], np.dtyp
     unknown = np.flatnonzero(~table["split"].isin(list(_SPLITS)).to_numpy())
     if len(unknown):
         raise CohortError(f"{name}, row {unknown[0] + 2}: split is none of {', '.join(_SPLITS)}.")
-    named = table.drop_duplicates("dicom_id").set_index("dicom_id")["split"].map(_SPLITS)
+    named = by_key(table, "dicom_id", ["split"], name)["split"].map(_SPLITS)
     splits = named.reindex(films["dicom_id"])
     lost = np.flatnonzero(splits.isna().to_numpy())
     if len(lost):
@@ -79,6 +88,7 @@ def _labels(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     table, name = _table(folder, "chexpert", ["study_id", *REPORTED_FINDINGS])
     labels = pd.DataFrame(reported_labels(table, name, uncertain=uncertain), table["study_id"])
+    by_key(table, "study_id", list(REPORTED_FINDINGS), name)
     return labels[~labels.index.duplicated()].reindex(films["study_id"]).to_numpy(dtype=np.float32)
 
 

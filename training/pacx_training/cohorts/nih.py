@@ -9,7 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.manifest import Source
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, numbers, read_table
+from pacx_training.cohorts.manifest import (
+    Cohort,
+    check_columns,
+    existing,
+    numbers,
+    patients_and_splits,
+    read_table,
+    words,
+)
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia",
@@ -43,13 +51,16 @@ def read_nih(folder: Path, *, adults_only: bool = True) -> Cohort:
     table, name = read_table(folder / "labels.csv"), "labels.csv"
     check_columns(table, ["image", "patient_id", "age", "sex", "view", "split", *FINDINGS], name)
     age = numbers(table, "age", name)
+    patients, splits = patients_and_splits(
+        table.assign(patient=words(table, "patient_id", name)), name
+    )
     columns = [numbers(table, finding, name) for finding in FINDINGS]
     columns += [_equals(table, "view", "AP"), _equals(table, "sex", "M"), age]
     cohort = Cohort(
         name="nih",
         paths=existing(folder, table["image"].tolist(), name),
-        patients=table["patient_id"].to_numpy(dtype=np.str_),
-        splits=table["split"].to_numpy(dtype=np.str_),
+        patients=patients,
+        splits=splits,
         label_names=FINDINGS + READ_OUTS,
         labels=np.stack(columns, axis=1),
         weights=np.ones(len(table)),

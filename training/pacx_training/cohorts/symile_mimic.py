@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.errors import CohortError
+from pacx_training.cohorts.manifest import FIRST_ROW, check_columns, read_table
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -154,7 +155,7 @@ def _read_split(folder: Path, split: Split, known: pd.Series[int] | None) -> Sym
     ecgs = _open(folder, f"ecg_{split}.npy", ECG_SHAPE, count)
     percentiles = _open(folder, f"labs_percentiles_{split}.npy", (ANALYTE_COUNT,), count)
     missingness = _open(folder, f"labs_missingness_{split}.npy", (ANALYTE_COUNT,), count)
-    admissions = _open(folder, f"hadm_id_{split}.npy", (), count).astype(np.int64)
+    admissions = _whole(_open(folder, f"hadm_id_{split}.npy", (), count), f"hadm_id_{split}.npy")
     bad = np.flatnonzero(~((percentiles >= 0) & (percentiles <= 1)).all(axis=1))
     if bad.size:
         raise CohortError(f"labs_percentiles_{split}.npy, row {bad[0]}: outside [0, 1].")
@@ -180,7 +181,7 @@ def _open(
         raise CohortError(f"{name} is missing from the folder of its split.")
     try:
         array: NDArray[np.floating] = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:  # the latter where the file is empty
         raise CohortError(f"{name} is not an array file.") from error
     fits = len(array.shape) == len(shape) + 1 and all(
         wanted in (None, found) for wanted, found in zip(shape, array.shape[1:], strict=True)
@@ -193,18 +194,28 @@ def _open(
     return array
 
 
+def _whole(numbers: NDArray[np.generic], file: str) -> NDArray[np.int64]:
+    values = pd.to_numeric(pd.Series(numbers), errors="coerce")
+    odd = np.flatnonzero(~(values % 1 == 0))
+    if odd.size:
+        raise CohortError(f"{file}, row {odd[0]}: no whole number.")
+    return values.to_numpy(dtype=np.int64)
+
+
 def _read_patients(path: Path) -> pd.Series[int]:
-    try:
-        table = pd.read_csv(path, usecols=["hadm_id", "subject_id"])
-    except (OSError, ValueError) as error:
-        raise CohortError(f"{path.name} must have the columns hadm_id and subject_id.") from error
-    table = table.dropna().astype(np.int64).drop_duplicates()
-    twice = table["hadm_id"].duplicated()
-    if twice.any():
-        raise CohortError(
-            f"{path.name}, row {int(twice.argmax()) + 1}: an admission of two patients."
-        )
-    return table.set_index("hadm_id")["subject_id"]
+    table, keys = read_table(path), ["hadm_id", "subject_id"]
+    check_columns(table, keys, path.name)
+    known = table[keys].replace("", np.nan).dropna()
+    ids = known.apply(pd.to_numeric, errors="coerce")
+    odd = ids.index[~(ids % 1 == 0).all(axis=1)]
+    if len(odd):
+        raise CohortError(f"{path.name}, row {odd[0] + FIRST_ROW}: an id is no whole number.")
+    ids = ids.astype(np.int64).drop_duplicates()
+    twice = ids.index[ids["hadm_id"].duplicated()]
+    if len(twice):
+        raise CohortError(f"{path.name}, row {twice[0] + FIRST_ROW}: an admission of two patients.")
+    subjects: pd.Series[int] = ids.set_index("hadm_id")["subject_id"]
+    return subjects
 
 
 def _patients_of(

@@ -18,7 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.errors import CohortError
-from pacx_training.cohorts.manifest import Cohort, check_columns, existing, numbers, read_table
+from pacx_training.cohorts.manifest import (
+    FIRST_ROW,
+    Cohort,
+    check_columns,
+    existing,
+    numbers,
+    read_table,
+    words,
+)
 from pacx_training.cohorts.splits import own_patients, split_by_patient
 
 MINIMUM_POSITIVES = 50
@@ -41,6 +49,7 @@ def read_vindr(folder: Path, *, minimum_positives: int = MINIMUM_POSITIVES) -> C
         CohortError: Names the table, the row and what is wrong with it.
     """
     train, test = _Votes.read(folder, "train"), _Votes.read(folder, "test")
+    train.refuse_shared(test)
     positives = (train.shares > 0.5).sum()
     labels = [name for name in train.labels if positives[name] >= minimum_positives]
     check_columns(test.shares, labels, test.table)
@@ -78,7 +87,12 @@ class _Votes:
         check_columns(table, ["image_id"], name)
         labels = [str(column) for column in table.columns if column not in _KEYS]
         binary = pd.DataFrame({label: _binary(table, label, name) for label in labels})
-        images = table["image_id"].to_numpy(dtype=np.str_)
+        images = np.array(words(table, "image_id", name), dtype=np.str_)
+        again = np.flatnonzero(table.duplicated([key for key in _KEYS if key in table]).to_numpy())
+        if len(again):
+            raise CohortError(
+                f"{name}, row {again[0] + FIRST_ROW}: this film was read above already."
+            )
         return cls(split, binary.groupby(images).mean(), np.unique(images, return_index=True)[1])
 
     @property
@@ -92,6 +106,13 @@ class _Votes:
     @property
     def images(self) -> NDArray[np.str_]:
         return self.shares.index.to_numpy(dtype=np.str_)
+
+    def refuse_shared(self, test: _Votes) -> None:
+        """Refuse films that are published in both parts, of which nobody says whose they are."""
+        both = np.isin(test.images, self.images)
+        if both.any():
+            row = test.rows[both][0] + FIRST_ROW
+            raise CohortError(f"{test.table}, row {row}: this film is in {self.table} too.")
 
     def films(self, folder: Path) -> tuple[Path, ...]:
         names = [f"{image}.dicom" for image in self.images.tolist()]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pacx.errors import CohortError
@@ -33,6 +33,7 @@ from pacx_training.resuming import claim, digest, refuse_begun
 from pacx_training.runs import RunDirectory
 from pacx_training.sampling import Draws
 from pacx_training.teachers.net1d import Net1D, Net1DConfig, import_ecgfounder
+from pacx_training.teachers.records import LEADS
 from pacx_training.teachers.signals import Signals, filtered_signals, wfdb_signals
 from pacx_training.teachers.storage import save_teacher
 
@@ -49,6 +50,12 @@ class EcgRecipe(RecipeSection):
     projection: int = Field(128, ge=2, description="Width in which stretches are compared.")
     temperature: float = Field(0.1, gt=0)
     loop: LoopRecipe
+
+    @model_validator(mode="after")
+    def _fits_the_records(self) -> EcgRecipe:
+        if self.network.leads != len(LEADS):
+            raise ValueError(f"network.leads must be {len(LEADS)}, as many as the records have")
+        return self
 
 
 class EcgStep(nn.Module):

@@ -11,8 +11,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from pacx_training.objective import gathered
-
 
 class LaboratoryTeacherConfig(BaseModel):
     """The shape of a laboratory teacher."""
@@ -81,34 +79,3 @@ def hidden_from(observed: Tensor, drawn: Tensor, share: float) -> Tensor:
         bool ``[N, analytes]``, True where hidden.
     """
     return (drawn < share) & observed.bool()
-
-
-def masked_squared_error(reconstruction: Tensor, percentiles: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over the entries of a mask; 0 where it is empty.
-
-    Under several processes the entries of all of them are counted, so that the average over
-    processes is the mean over all entries.
-
-    Args:
-        reconstruction: ``[N, analytes]``.
-        percentiles: ``[N, analytes]``.
-        mask: ``[N, analytes]``, 1 for entries that count.
-    """
-    weight = mask.to(reconstruction.dtype)
-    squared = (reconstruction - percentiles) ** 2 * weight
-    return squared.sum() / gathered(weight.sum()[None]).mean().clamp(min=1e-6)
-
-
-def denoising_loss(
-    teacher: nn.Module, percentiles: Tensor, observed: Tensor, hidden: Tensor
-) -> Tensor:
-    """Reconstruct all observed values from those that are not hidden.
-
-    Args:
-        teacher: The autoencoder.
-        percentiles: ``[N, analytes]`` in [0, 1].
-        observed: ``[N, analytes]``, 1 where measured.
-        hidden: bool ``[N, analytes]``, observed values that the encoder may not see.
-    """
-    reconstruction: Tensor = teacher(percentiles, observed.bool() & ~hidden)
-    return masked_squared_error(reconstruction, percentiles, observed)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pacx_training.cohorts.paired import PairedCohort, read_paired
-from pacx_training.cohorts.symile_mimic import SymileSplit
+from pacx_training.cohorts.symile_mimic import ANALYTE_COUNT, SymileSplit
+from pacx_training.gradient_cache import Representations, surrogate
 from pacx_training.loop import LoopRecipe, Stage, train
+from pacx_training.objective import gathered
 from pacx_training.provenance import UNTRAINED, record
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.resuming import claim
@@ -22,7 +25,6 @@ from pacx_training.teachers.labs import (
     LaboratoryTeacher,
     LaboratoryTeacherConfig,
     hidden_from,
-    masked_squared_error,
 )
 from pacx_training.teachers.storage import save_teacher
 
@@ -34,6 +36,14 @@ class LabsRecipe(RecipeSection):
     corruption: float = Field(0.15, gt=0, lt=1, description="Share of observed values hidden.")
     loop: LoopRecipe
 
+    @model_validator(mode="after")
+    def _fits_the_arrays(self) -> LabsRecipe:
+        if self.network.analytes != ANALYTE_COUNT:
+            raise ValueError(
+                f"network.analytes must be {ANALYTE_COUNT}, as many as the arrays have"
+            )
+        return self
+
 
 class LabsStep(nn.Module):
     """One step: hide some observed values, reconstruct all."""
@@ -43,8 +53,26 @@ class LabsStep(nn.Module):
         self.teacher = teacher
         self.corruption = corruption
 
-    def forward(self, percentiles: Tensor, observed: Tensor, drawn: Tensor) -> dict[str, Tensor]:
-        """Return the squared error of observed values, and of the hidden among them.
+    def forward(
+        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the mean squared error of observed values, and of the hidden among them.
+
+        Patients have different numbers of values, so that means of parts of a batch have not the
+        mean of the whole: all its errors and values are counted, of every rank and every part.
+
+        Args:
+            *batch: What :meth:`represent` takes.
+            gradients: Of the representations, from a loss over more patients than these; the
+                answer is then only the ``loss`` that brings them back.
+        """
+        representations = self.represent(*batch)
+        if gradients is None:
+            return self.judge(representations)
+        return {"loss": surrogate(representations, gradients)}
+
+    def represent(self, percentiles: Tensor, observed: Tensor, drawn: Tensor) -> dict[str, Tensor]:
+        """Return each patient's errors and how many values they are of, ``[N]``.
 
         Args:
             percentiles: float ``[N, analytes]``.
@@ -52,10 +80,20 @@ class LabsStep(nn.Module):
             drawn: Uniform numbers, float ``[N, analytes]``.
         """
         hidden = hidden_from(observed, drawn, self.corruption)
-        reconstruction = self.teacher(percentiles, observed & ~hidden)
+        squared = (self.teacher(percentiles, observed & ~hidden) - percentiles) ** 2
         return {
-            "loss": masked_squared_error(reconstruction, percentiles, observed),
-            "hidden_error": masked_squared_error(reconstruction.detach(), percentiles, hidden),
+            "observed_error": (squared * observed).sum(1),
+            "observed": observed.sum(1),
+            "hidden_error": (squared.detach() * hidden).sum(1),
+            "hidden": hidden.sum(1),
+        }
+
+    def judge(self, representations: Representations) -> dict[str, Tensor]:
+        """Return the errors of a value on average, 0 where there is none."""
+        told = {name: gathered(values).sum() for name, values in representations.items()}
+        return {
+            "loss": told["observed_error"] / told["observed"].clamp(min=1),
+            "hidden_error": told["hidden_error"] / told["hidden"].clamp(min=1),
         }
 
 

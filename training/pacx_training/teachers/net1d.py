@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,17 +23,19 @@ from pacx_training.checkpoints import load_strictly, read_tensors
 _NEVER_RUN = re.compile(r"(^|\.)(first_bn|bn[123])\.")
 _CLASSIFIER = "dense."
 
+Count = Annotated[int, Field(ge=1)]
+
 
 class Net1DConfig(BaseModel):
     """The shape of a Net1D; the defaults are ECGFounder's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     leads: int = Field(12, ge=1)
     base_filters: int = Field(64, ge=1, description="Channels after the first convolution.")
     ratio: float = Field(1.0, gt=0, description="Inner channels of a block over its output.")
-    filters: tuple[int, ...] = (64, 160, 160, 400, 400, 1024, 1024)
-    blocks: tuple[int, ...] = (2, 2, 2, 3, 3, 4, 4)
+    filters: tuple[Count, ...] = Field((64, 160, 160, 400, 400, 1024, 1024), min_length=1)
+    blocks: tuple[Count, ...] = (2, 2, 2, 3, 3, 4, 4)
     kernel_size: int = Field(16, ge=1)
     stride: int = Field(2, ge=1, description="At the first block of every stage.")
     groups_width: int = Field(16, ge=1, description="Channels of one group of a block's middle.")
@@ -44,6 +47,10 @@ class Net1DConfig(BaseModel):
             raise ValueError("filters and blocks must have the same length")
         if any(width % self.groups_width for width in self.filters):
             raise ValueError("every width must be a multiple of groups_width")
+        for width in self.filters:
+            inner = int(width * self.ratio)
+            if inner == 0 or inner % (width // self.groups_width):
+                raise ValueError(f"ratio leaves {inner} inner channels of {width}, not in groups")
         return self
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.errors import CohortError
+from pacx_training.atomic import open_mapped
 from pacx_training.cohorts.splits import split_by_patient
 from pacx_training.cohorts.symile_mimic import Split, SymileSplit
 from pacx_training.locks import locked
@@ -94,7 +95,7 @@ def _filtered(read: Sequence[Reader], path: Path) -> NDArray[np.float16]:
 
 def _write(read: Sequence[Reader], path: Path, shape: tuple[int, ...]) -> None:
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    records = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
+    records = open_mapped(draft, "f2", shape)
     with ThreadPoolExecutor(THREADS) as pool:
         filtered = pool.map(lambda one: filter_ecg(np.asarray(one())), read)
         for row, record in enumerate(tracked(filtered, "filtering ECGs", len(read))):

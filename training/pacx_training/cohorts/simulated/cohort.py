@@ -17,7 +17,7 @@ from pacx_training.cohorts.phantom import Phantom
 from pacx_training.cohorts.simulated.patients import SimulatedPatient, simulated_patient
 from pacx_training.cohorts.simulated.physiology import STATES
 from pacx_training.cohorts.simulated.pictures import PictureWriter
-from pacx_training.cohorts.simulated.writer import Admission, SplitWriter, describe
+from pacx_training.cohorts.simulated.writer import Admission, SplitWriter, begin, describe
 from pacx_training.cohorts.symile_mimic import SPLITS, Split
 from pacx_training.percentiles import Percentiles
 
@@ -30,7 +30,7 @@ class CohortPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     visits: int = Field(1000, ge=10, description="Films, over all splits.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
     second_visits: float = Field(0.15, ge=0, le=1, description="Share of patients filmed twice.")
     missing_ecg: float = Field(
@@ -76,6 +76,7 @@ def write_cohort(plan: CohortPlan, folder: Path, *, workers: int = 1) -> Iterato
     Yields:
         The number of visits written so far.
     """
+    begin(folder)
     visits = planned_visits(plan)
     written = 0
     ids: list[tuple[int, int]] = []

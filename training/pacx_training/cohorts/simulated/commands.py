@@ -26,7 +26,7 @@ def simulate(
             help="Films in all: 1000, or with --given all of them; fewer are drawn by the seed.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same bits.")] = 0,
     size: Annotated[int, typer.Option(min=32, max=1024, help="Side of a film, pixels.")] = 320,
     missing_ecg: Annotated[
         float, typer.Option(min=0, max=1, help="Share of visits without an ECG.")

@@ -25,7 +25,7 @@ from pacx_training.cohorts.manifest import Cohort
 from pacx_training.cohorts.simulated.cohort import FIRST_ADMISSION, truth_of
 from pacx_training.cohorts.simulated.patients import SimulatedPatient, patient_given
 from pacx_training.cohorts.simulated.physiology import RadiographFacts
-from pacx_training.cohorts.simulated.writer import UNKNOWN, Admission, SplitWriter, describe
+from pacx_training.cohorts.simulated.writer import UNKNOWN, Admission, SplitWriter, begin, describe
 from pacx_training.cohorts.symile_mimic import SPLITS
 from pacx_training.percentiles import Percentiles
 
@@ -47,7 +47,7 @@ class GivenPlan(BaseModel):
     films: Terms
     anatomy: str | None = Field(None, description="Sha256 of the bundle that measured the films.")
     visits: int | None = Field(None, ge=1, description="Films that were drawn; null: all of them.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     size: int = Field(320, ge=32, le=1024, description="Side of a film, pixels.")
 
 
@@ -101,6 +101,7 @@ def write_cohort_given(
     """
     if not (films.splits == "train").any():
         raise CohortError(f"Cohort {films.name}: no film belongs to train.")
+    begin(folder)
     owners = np.unique(films.patients, return_inverse=True)[1]
     written = 0
     ids: list[tuple[int, int]] = []

@@ -32,9 +32,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pacx.preprocessing import PreprocessingSpec, normalise
+from pacx_training.atomic import open_mapped
 from pacx_training.cohorts.simulated.electrocardiogram import LEADS
 from pacx_training.cohorts.simulated.laboratory import ANALYTES, LaboratoryRecord
-from pacx_training.cohorts.symile_mimic import FILE_LEADS, Split
+from pacx_training.cohorts.symile_mimic import FILE_LEADS, SPLITS, Split
 from pacx_training.percentiles import Percentiles
 
 ECG_FULL_SCALE_MV = 4.0
@@ -88,8 +89,7 @@ class SplitWriter:
             empty = np.zeros(shape, dtype)
             np.save(path, empty)
             return empty
-        opened: NDArray[np.generic] = np.lib.format.open_memmap(path, "w+", dtype, shape)
-        return opened
+        return open_mapped(path, dtype, shape)
 
     def add(self, admission: Admission) -> None:
         """Write the next row."""
@@ -122,6 +122,15 @@ class SplitWriter:
             if isinstance(array, np.memmap):
                 array.flush()
         return ids
+
+
+def begin(folder: Path) -> None:
+    """Take from an older cohort what it cannot be read without, so that no mixture is read.
+
+    Were this one not finished, films of the older one would stand beside rows of zeros.
+    """
+    for name in ("simulation.json", *(f"data_npy/{s}/hadm_id_{s}.npy" for s in SPLITS)):
+        (folder / name).unlink(missing_ok=True)
 
 
 def describe(folder: Path, ids: Iterable[tuple[int, int]], facts: Mapping[str, object]) -> None:
