@@ -46,7 +46,7 @@ def import_run(
     initialisation: str,
     *,
     layer_norm_eps: float | None = None,
-    lora_alpha: float = 16.0,
+    lora_alpha: float | None = None,
     labels: Sequence[str] = (),
     task: HeadTask | None = None,
     normalisation: Normalisation | None = None,
@@ -59,7 +59,7 @@ def import_run(
         initialisation: What the weights are and where they come from.
         layer_norm_eps: None: 1e-5 for the authors' stage 2 and for classifiers on it, 1e-6 for
             all else.
-        lora_alpha: Of the authors' stage 2.
+        lora_alpha: Of the authors' stage 2; None: as the checkpoint records it, else 16.
         labels: Of the head's outputs, where the checkpoint does not name them.
         task: Of the head, where the checkpoint does not tell it.
         normalisation: Mean and standard deviation that the weights were trained with; None: as
