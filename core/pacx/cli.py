@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import typer
 from rich.console import Console
@@ -66,13 +66,21 @@ class FloorGroup(TyperGroup):
 
 
 def main() -> None:
-    """Run the ``pacx`` command; an error of ours ends with one line and exit code 1."""
+    """Run the ``pacx`` command; an error of ours ends with one line and exit code 1.
+
+    So does a file that the system lets nobody read or write, such as one on a full disk.
+    """
     try:
         app()
     except PacxError as error:
-        line = f"[red]{error.code}[/red]: {escape(error.detail)}"
-        Console(stderr=True).print(line, highlight=False)
-        sys.exit(1)
+        _leave(error.code, error.detail)
+    except OSError as error:
+        _leave("file_error", str(error))
+
+
+def _leave(code: str, detail: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]{code}[/red]: {escape(detail)}", highlight=False)
+    sys.exit(1)
 
 
 app = typer.Typer(

@@ -195,13 +195,19 @@ def add_results(
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
-        folder: A copy of the bundle; earlier results of the same variant are replaced.
+        folder: A copy of the bundle; earlier results of the same variant are replaced, and with
+            integer variants those of all that there were.
         results: Of the variant.
         pictures: What it was made with.
     """
     report = Verification.model_validate_json((folder / FILE).read_bytes())
     new = {result.variant for result in results}
-    kept = [result for result in report.results if result.variant not in new]
+    integer = isinstance(pictures, IntegerPictures)
+    kept = [
+        result
+        for result in report.results
+        if result.variant not in new and not (integer and result.precision == "int8")
+    ]
     open_still = [
         entry
         for entry in report.unproved
@@ -211,7 +217,7 @@ def add_results(
         update={
             "results": (*kept, *results),
             "unproved": tuple(open_still),
-            "plans" if isinstance(pictures, PlanPictures) else "integers": pictures,
+            "integers" if integer else "plans": pictures,
         }
     )
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
