@@ -18,7 +18,8 @@ NO_FILMS = "**No real radiograph was among what the bundle was proved on.**"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no infinity, which is the distance of something from nothing.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class OutputParity(_Frozen):
@@ -56,7 +57,7 @@ class GraphParity(_Frozen):
     @property
     def refusal(self) -> RefusedVariant:
         """The manifest's entry where it did not pass."""
-        over = [item for item in self.outputs if item.worst > item.limit]
+        over = [item for item in self.outputs if not item.worst <= item.limit]
         reasons = [f"{item.output} {item.measure} {item.worst:.2g}" for item in over]
         return RefusedVariant(
             graph=self.graph,
