@@ -285,6 +285,23 @@ def test_a_classifier_brings_its_head(
     assert torch.equal(torch.from_numpy(head.bias), bias)
 
 
+def test_no_other_encoder_goes_below_heads_that_are_there(
+    encoder: VisionTransformer, tmp_path: Path
+) -> None:
+    head = {"model.head.weight": torch.ones(1, 64), "model.head.bias": torch.zeros(1)}
+    told = {"class_names": ["TB"], "task_type": "binary"}
+    run = RunDirectory(tmp_path / "run")
+    path = _save(tmp_path / "tb.ckpt", _lightning(_classifier(encoder, head), **told))
+    import_run(path, run.path, "theirs")
+    before = run.encoder_digest
+    other = {key: tensor * 2 for key, tensor in encoder.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"fitted to its encoder \(heads\.json\)"):
+        import_run(_save(tmp_path / "plain.pth", other), run.path, "others'")
+    answer = CliRunner().invoke(app, ["import", "pacx-small", "-o", str(run.path)])
+    assert isinstance(answer.exception, CheckpointError)
+    assert run.encoder_digest == before
+
+
 def test_one_logit_tells_the_second_class(encoder: VisionTransformer, tmp_path: Path) -> None:
     state = _classifier(
         encoder, {"model.head.weight": torch.zeros(1, 64), "model.head.bias": torch.zeros(1)}

@@ -29,10 +29,12 @@ def import_bundle(bundle: Bundle, output: Path) -> None:
         output: Run folder to write.
 
     Raises:
-        CheckpointError: Its weights are not those of an encoder and heads of ours.
+        CheckpointError: Its weights are not those of an encoder and heads of ours, or the folder
+            is a run with heads.
     """
     run, manifest = RunDirectory(output), bundle.manifest
     arrays = load_file(bundle.path(HEADS))
+    run.require_unfitted()
     run.save_encoder(bundle_network(bundle))
     run.save_heads(_head(spec, arrays) for spec in manifest.heads)
     if manifest.novelty is not None:

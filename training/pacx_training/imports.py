@@ -66,7 +66,8 @@ def import_run(
             the hub's files beside the checkpoint state them, else ImageNet's.
 
     Raises:
-        CheckpointError: The checkpoint cannot be read or does not fit.
+        CheckpointError: The checkpoint cannot be read or does not fit, or the folder is a run with
+            heads.
     """
     eps = layer_norm_eps or _eps_of_classifier(checkpoint)
     encoder = import_encoder(checkpoint, layer_norm_eps=eps, lora_alpha=lora_alpha)
@@ -76,6 +77,7 @@ def import_run(
     if head is None and (labels or task):
         raise CheckpointError("The checkpoint holds no head, so that it has no labels and no task.")
     run = RunDirectory(output)
+    run.require_unfitted()
     run.save_encoder(encoder)
     if head is not None:
         run.save_heads([head])

@@ -41,6 +41,7 @@ from pacx_training.encoder import EncoderConfig, VisionTransformer
 _PACKAGES = (
     "pacx", "torch", "accelerate", "peft", "kornia", "numpy", "scikit-learn", "scipy", "pillow"
 )  # fmt: skip
+_FITTED = ("heads.json", "anatomy.json", "novelty.json")
 _HEADS: TypeAdapter[tuple[HeadSpec, ...]] = TypeAdapter(tuple[HeadSpec, ...])
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -148,6 +149,19 @@ class RunDirectory:
         except OSError as error:
             raise CheckpointError("The run folder holds no model.safetensors.") from error
         return hashlib.sha256(weights).hexdigest()
+
+    def require_unfitted(self) -> None:
+        """Refuse to put another encoder below what was fitted to the one that is here.
+
+        Raises:
+            CheckpointError: There are heads, a decoder of anatomy or novelty.
+        """
+        found = [name for name in _FITTED if (self.path / name).exists()]
+        if found:
+            raise CheckpointError(
+                f"The run folder holds what was fitted to its encoder ({', '.join(found)}), and "
+                "would answer nonsense on another; choose another folder."
+            )
 
     def save_encoder(self, encoder: VisionTransformer) -> None:
         """Write the encoder's weights (float32, timm's keys) and its configuration."""
