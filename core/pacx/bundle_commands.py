@@ -18,6 +18,7 @@ from pacx.engines import ENGINES, Engine, open_engine, verify_engine
 from pacx.engines.protocol import PRECISIONS
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
 from pacx.evaluated_card import evaluated_card, write_evaluated
+from pacx.hub_config import HUB_CONFIG, contradictions
 from pacx.manifest import FindingSpec
 from pacx.model_card import missing_statements
 
@@ -85,7 +86,7 @@ def verify(
         list[str] | None, typer.Option(help="A public key that must have signed it; repeatable.")
     ] = None,
 ) -> None:
-    """Check hashes, schema, shapes and model card, and replay the reference vectors.
+    """Check hashes, schema, shapes, model card and config.json, and replay the reference vectors.
 
     Fails if anything is damaged or missing, if a graph differs on an engine and precision that
     was named, or if a graph is right nowhere.
@@ -98,6 +99,9 @@ def verify(
         key = signature.require_signature(opened.directory, trusted)
         _console.print(f"signed by {key}", highlight=False, soft_wrap=True)
     problems = [f"The model card does not state: {what}." for what in missing_statements(opened)]
+    problems += [
+        f"{HUB_CONFIG} contradicts the manifest: {what}." for what in contradictions(opened)
+    ]
     named = engine is not None and precision is not None
     right: set[str] = set()
     for tried in _engines(opened, engine, device, precision):

@@ -80,6 +80,18 @@ def test_verify_fails_a_card_that_keeps_quiet(tiny_copy: Path, tiny_bundle: Bund
     assert "does not state: disclaimer" in result.output
 
 
+def test_verify_fails_what_timm_would_build_otherwise(tiny_copy: Path, tiny_bundle: Bundle) -> None:
+    path = tiny_copy / "config.json"
+    told = json.loads(path.read_text())
+    told["pretrained_cfg"]["mean"][1] *= 1.01
+    for content, where in ((json.dumps(told), "pretrained_cfg.mean"), ("[]", "whole")):
+        path.write_text(content)
+        write_manifest(tiny_copy, tiny_bundle.manifest)
+        result = call("verify", tiny_copy, "--engine", "onnxruntime")
+        assert result.exit_code == 1
+        assert f"config.json contradicts the manifest: {where}." in result.output
+
+
 def test_verify_fails_a_damaged_file(tiny_copy: Path) -> None:
     (tiny_copy / "encode.onnx").write_bytes(b"")
     assert isinstance(call("verify", tiny_copy).exception, BundleError)

@@ -402,6 +402,18 @@ def test_the_command_names_the_outputs(encoder: VisionTransformer, tmp_path: Pat
     assert run.load_provenance().steps == ("pacx import a.ckpt",)
 
 
+def test_the_story_tells_the_numbers_that_were_given(
+    encoder: VisionTransformer, tmp_path: Path
+) -> None:
+    path = _save(tmp_path / "a.pth", encoder.state_dict())
+    clip = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+    import_run(path, tmp_path / "run", "theirs", layer_norm_eps=1e-5, normalisation=clip)
+    assert RunDirectory(tmp_path / "run").load_provenance().steps == (
+        "pacx import a.pth --layer-norm-eps 1e-05 --mean 0.48145466 0.4578275 0.40821073 "
+        "--std 0.26862954 0.26130258 0.27577711",
+    )
+
+
 def test_what_is_missing_and_unexpected_is_listed(
     encoder: VisionTransformer, tmp_path: Path
 ) -> None:
