@@ -58,13 +58,14 @@ def unpack(archive: Path, directory: Path) -> Bundle:
     Raises:
         BundleError: Not a tar, or it holds links, devices, names that leave the folder, the same
             name twice or too much; or what it holds is no valid bundle.
+        OSError: The archive cannot be read, or the folder cannot be written.
     """
     with staging(directory) as folder:
         try:
             with tarfile.open(archive, mode="r:") as tar:
                 for member, name in _members(tar):
                     _extract(tar, member, folder / name)
-        except (tarfile.TarError, OSError, EOFError) as error:
+        except (tarfile.TarError, EOFError) as error:
             raise BundleError("The archive is not a readable tar.") from error
         open_bundle(folder)
     return open_bundle(directory)
@@ -104,6 +105,10 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     stream = tar.extractfile(member)
     if stream is None:
         raise BundleError("The archive holds something else than plain files.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as target:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = path.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BundleError("The archive holds a file where a folder must be.") from error
+    with target:
         shutil.copyfileobj(stream, target)

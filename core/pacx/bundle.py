@@ -120,9 +120,11 @@ def staging(directory: Path) -> Iterator[Path]:
 
     Raises:
         BundleError: ``directory`` exists already.
+        OSError: It cannot be written.
     """
-    if directory.exists():
-        raise BundleError(f"{directory.name} exists already; choose another directory.")
+    if directory.exists() or directory.is_symlink():
+        name = directory.absolute().name
+        raise BundleError(f"{name} exists already; choose another directory.")
     directory.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
@@ -191,6 +193,8 @@ def _files_below(root: Path) -> set[str]:
             raise BundleError(f"{name} is a link; a bundle holds plain files only.")
         if path.is_file():
             names.add(name)
+        elif not path.is_dir():
+            raise BundleError(f"{name} is no plain file; a bundle holds nothing else.")
     return names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +13,12 @@ from rich.table import Table
 from pacx import archive, signature
 from pacx.bundle import Bundle, open_bundle, resolve
 from pacx.comparison import compare_bundles
-from pacx.engine_options import ALL_ENGINES, ALL_PRECISIONS, DeviceOption
+from pacx.engine_options import ALL_ENGINES, ALL_PRECISIONS, DeviceOption, one_of
 from pacx.engines import ENGINES, Engine, open_engine, verify_engine
 from pacx.engines.protocol import PRECISIONS
 from pacx.errors import BundleError, EngineUnavailable, ExtraMissing
 from pacx.evaluated_card import evaluated_card, write_evaluated
+from pacx.hub_config import HUB_CONFIG, contradictions
 from pacx.manifest import FindingSpec
 from pacx.model_card import missing_statements
 
@@ -85,16 +86,22 @@ def verify(
         list[str] | None, typer.Option(help="A public key that must have signed it; repeatable.")
     ] = None,
 ) -> None:
-    """Check hashes, schema, shapes and model card, and replay the reference vectors.
+    """Check hashes, schema, shapes, model card and config.json, and replay the reference vectors.
 
     Fails if anything is damaged or missing, if a graph differs on an engine and precision that
     was named, or if a graph is right nowhere.
     """
+    _check_known(engine, ENGINES)
+    _check_known(precision, PRECISIONS)
     opened = open_bundle(resolve(directory))
     _console.print(f"{len(opened.manifest.files)} files, schema and shapes: as the manifest says")
     if trusted:
-        signature.require_signature(opened.directory, trusted)
+        key = signature.require_signature(opened.directory, trusted)
+        _console.print(f"signed by {key}", highlight=False, soft_wrap=True)
     problems = [f"The model card does not state: {what}." for what in missing_statements(opened)]
+    problems += [
+        f"{HUB_CONFIG} contradicts the manifest: {what}." for what in contradictions(opened)
+    ]
     named = engine is not None and precision is not None
     right: set[str] = set()
     for tried in _engines(opened, engine, device, precision):
@@ -119,7 +126,7 @@ def verify(
 def diff(
     left: Directory, right: Annotated[str, typer.Argument(help="The bundle to compare it with.")]
 ) -> None:
-    """List what two bundles state differently, and which of their tensors differ."""
+    """List what two bundles state differently, and which of their files and tensors differ."""
     found = compare_bundles(open_bundle(resolve(left)), open_bundle(resolve(right)))
     table = Table("where", left, right)
     for item in found:
@@ -154,6 +161,11 @@ def sign(
     """Sign a bundle; prints the public key, for PACX_TRUSTED_KEYS and verify --trusted."""
     opened = open_bundle(resolve(directory))
     typer.echo(signature.sign(opened.directory, key.read_bytes()))
+
+
+def _check_known(name: str | None, known: Sequence[str]) -> None:
+    if name is not None and name not in known:
+        raise typer.BadParameter(f"{name} is not one of {one_of(*known)}.")
 
 
 def _engines(

@@ -1,4 +1,4 @@
-"""In what two bundles differ: what they state, and by how much their weights are apart."""
+"""In what two bundles differ: what they state, their files, and how far weights are apart."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from pacx.bundle import HEADS, WEIGHTS, Bundle
 
 _SHOWN = 120
+_SHOWN_SUM = 12
 Stored = NDArray[np.float16 | np.float32]
 
 
@@ -21,7 +22,8 @@ class Disagreement:
     """One thing that two bundles do not share.
 
     Attributes:
-        where: A path in the manifest such as ``heads.0.findings.1.threshold``, or a tensor.
+        where: A path in the manifest such as ``heads.0.findings.1.threshold``, a file or a
+            tensor.
         left: In the first bundle; empty where it has none.
         right: In the second.
     """
@@ -32,8 +34,8 @@ class Disagreement:
 
 
 def compare_bundles(left: Bundle, right: Bundle) -> tuple[Disagreement, ...]:
-    """List what two bundles state differently, then which of their tensors differ."""
-    return (*_statements(left, right), *_tensors(left, right))
+    """List what two bundles state differently, then which files and which tensors differ."""
+    return (*_statements(left, right), *_files(left, right), *_tensors(left, right))
 
 
 def _statements(left: Bundle, right: Bundle) -> Iterator[Disagreement]:
@@ -57,6 +59,15 @@ def _flatten(where: str, value: object) -> Iterator[tuple[str, str]]:
             yield from _flatten(f"{where}.{index}", inner)
     else:
         yield where, json.dumps(value, ensure_ascii=False)[:_SHOWN]
+
+
+def _files(left: Bundle, right: Bundle) -> Iterator[Disagreement]:
+    first, second = (bundle.manifest.files for bundle in (left, right))
+    for name in sorted(first.keys() | second.keys()):
+        entries = first.get(name), second.get(name)
+        if entries[0] != entries[1]:
+            sums = [f"sha256 {entry.sha256[:_SHOWN_SUM]}" if entry else "" for entry in entries]
+            yield Disagreement(where=f"file {name}", left=sums[0], right=sums[1])
 
 
 def _tensors(left: Bundle, right: Bundle) -> Iterator[Disagreement]:

@@ -13,8 +13,12 @@ SCHEMA_VERSION: Literal[1] = 1
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*$"),
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*$", max_length=255
+    ),
 ]
+BundleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
+BundleVersion = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")]
 Group = Literal["radiology", "physiology", "read_out"]
 """A read-out, such as view or sex, shows what else an embedding tells; it is no finding, and
 answers hold it only where it is asked for."""
@@ -242,8 +246,8 @@ class Manifest(_Frozen):
     """``manifest.json``; its own sha256 is ``model.sha256`` in every answer."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.\-]{0,63}$")]
-    version: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,2}$")]
+    name: BundleName
+    version: BundleVersion
     created: str = Field(description="ISO 8601 date.")
     licence: str
     intended_use: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +29,17 @@ def adding(bundle: Bundle, directory: Path | None) -> Iterator[Path]:
         BundleError: ``directory`` exists, or the bundle itself may not be changed, because it
             comes with the package or is signed.
     """
-    if directory is None:
-        _check_may_change(bundle)
-    target = directory or bundle.directory.with_name(f".{bundle.directory.name}-new")
-    with copied(bundle, target) as folder:
-        yield folder
-    if directory is None:
-        _replace(bundle.directory, target)
+    if directory is not None:
+        with copied(bundle, directory) as folder:
+            yield folder
+        return
+    _check_may_change(bundle)
+    place = bundle.directory.resolve()  # of a link, the bundle that it leads to
+    # What an earlier call left that was killed has another name, and is in nobody's way.
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as room:
+        with copied(bundle, Path(room) / "new") as folder:
+            yield folder
+        _replace(place, Path(room))
 
 
 def _check_may_change(bundle: Bundle) -> None:
@@ -48,13 +52,12 @@ def _check_may_change(bundle: Bundle) -> None:
         )
 
 
-def _replace(directory: Path, successor: Path) -> None:
-    """Two renames, with the way back if the second fails."""
-    former = directory.with_name(f".{directory.name}-old")
-    directory.rename(former)
+def _replace(directory: Path, room: Path) -> None:
+    """Two renames, with the way back if the second does not come about."""
+    directory.rename(room / "old")
     try:
-        successor.rename(directory)
-    except OSError:
-        former.rename(directory)
+        (room / "new").rename(directory)
+    except BaseException:
+        if not directory.exists():
+            (room / "old").rename(directory)
         raise
-    shutil.rmtree(former)

@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from pacx.bundle import DEFAULT, Bundle
+from pacx.bundle import DEFAULT, Bundle, open_bundle, resolve
 
 BundleArgument = Annotated[
-    str, typer.Argument(help="A bundle's folder, or the name of a shipped one.")
+    str | None, typer.Argument(help=f"A bundle's folder, or the name of a shipped one: {DEFAULT}.")
+]
+BundleOption = Annotated[
+    str | None, typer.Option("--bundle", help="The same, as an option.", show_default=False)
 ]
 AdditionOption = Annotated[
     Path | None,
@@ -54,24 +57,23 @@ def bundle(
 
 @app.command()
 def int8(
-    bundle: BundleArgument = DEFAULT,
+    bundle: BundleArgument = None,
+    named: BundleOption = None,
     output: AdditionOption = None,
     films: FilmsOption = None,
 ) -> None:
     """Add an integer variant to a bundle, if one decides as the bundle does."""
-    from pacx.bundle import open_bundle, resolve
     from pacx_export.int8 import export_int8
 
-    made = export_int8(open_bundle(resolve(bundle)), output, films)
+    made = export_int8(_opened(bundle, named), output, films)
     Console().print(f"sha256 {made.sha256}", highlight=False)
     _warn_of_phantoms(made)
 
 
 @app.command()
 def tensorrt(
-    bundle: Annotated[
-        str, typer.Option(help="A bundle's folder, or the name of a shipped one.")
-    ] = DEFAULT,
+    bundle: BundleArgument = None,
+    named: BundleOption = None,
     output: AdditionOption = None,
     compute_capability: Annotated[
         list[str] | None,
@@ -92,14 +94,13 @@ def tensorrt(
     ] = None,
 ) -> None:
     """Add TensorRT engines for this GPU, or ahead of time for others, if they answer alike."""
-    from pacx.bundle import open_bundle, resolve
     from pacx.engines.base import graph_spec
     from pacx.engines.plans import BatchProfile
     from pacx_export.tensorrt import EngineOptions, export_tensorrt
 
     if not min_batch <= best_batch <= max_batch:
         raise typer.BadParameter("--min-batch, --best-batch and --max-batch go upwards.")
-    opened = open_bundle(resolve(bundle))
+    opened = _opened(bundle, named)
     for name in graph or ():
         graph_spec(opened, name)
     options = EngineOptions(
@@ -117,14 +118,21 @@ def tensorrt(
 @app.command()
 def triton(
     output: Annotated[Path, typer.Option("--output", "-o", help="The model repository to write.")],
-    bundle: BundleArgument = DEFAULT,
+    bundle: BundleArgument = None,
+    named: BundleOption = None,
     max_batch: Annotated[int, typer.Option(min=1, help="The most images of one batch.")] = 8,
 ) -> None:
     """Write a Triton model repository, one model a graph."""
-    from pacx.bundle import open_bundle, resolve
     from pacx_export.triton import export_triton
 
-    export_triton(open_bundle(resolve(bundle)), output, max_batch=max_batch)
+    export_triton(_opened(bundle, named), output, max_batch=max_batch)
+
+
+def _opened(argument: str | None, option: str | None) -> Bundle:
+    """The bundle of a command that takes it in either way."""
+    if argument is not None and option is not None:
+        raise typer.BadParameter("Name the bundle once: as the argument or with --bundle.")
+    return open_bundle(resolve(argument or option or DEFAULT))
 
 
 def _warn_of_phantoms(made: Bundle) -> None:

@@ -6,6 +6,7 @@ Every engine has recipes, the fastest first, and gets the first that passes its 
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -62,6 +63,8 @@ class _Trial:
 def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = None) -> Bundle:
     """Add for every engine the fastest integer variant that passes its gate to a bundle.
 
+    Variants that the bundle had are left out.
+
     Args:
         bundle: Whose graphs to quantise.
         directory: Of a copy, to be made; None adds to the bundle itself.
@@ -73,7 +76,9 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
             added to; nothing is written.
         CohortError: There are too few films.
     """
+    place = directory or bundle.directory.resolve()
     with adding(bundle, directory) as folder:
+        shutil.rmtree(folder / INT8, ignore_errors=True)
         trial = _trial(bundle, folder, films)
         refusals: list[str] = []
         results = [
@@ -83,7 +88,7 @@ def export_int8(bundle: Bundle, directory: Path | None, films: Path | None = Non
             raise BundleError("No integer variant passes. " + " ".join(refusals))
         add_results(folder, results, trial.pictures)
         write_manifest(folder, bundle.manifest)
-    return open_bundle(directory or bundle.directory)
+    return open_bundle(place)
 
 
 def _trial(bundle: Bundle, folder: Path, films: Path | None) -> _Trial:

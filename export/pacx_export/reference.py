@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from pacx.engines.protocol import Tensor
 from pacx.engines.replay import PICTURES
@@ -53,6 +53,5 @@ def write_reference(graphs: Sequence[Graph], directory: Path, spec: Preprocessin
         vectors |= {f"{graph.name}.input.{name}": array for name, array in inputs.items()}
         vectors |= {f"{graph.name}.output.{name}": array for name, array in outputs.items()}
     (directory / FILE).parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in vectors.items()}, directory / FILE
-    )
+    content = save({name: np.ascontiguousarray(array) for name, array in vectors.items()})
+    (directory / FILE).write_bytes(content)

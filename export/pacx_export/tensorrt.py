@@ -81,6 +81,7 @@ def export_tensorrt(
     """
     builders = _builders(options)
     gpu = None if options.compute_capabilities else Cuda()
+    place = directory or bundle.directory.resolve()
     with adding(bundle, directory) as folder:
         pictures = verification_pictures(films, bundle.manifest.input)
         for builder in builders:
@@ -89,7 +90,7 @@ def export_tensorrt(
         results = _prove(bundle, made, options, np.concatenate([*pictures.values()]), gpu)
         add_results(folder, results, PlanPictures(proved_on=counts(pictures)))
         write_manifest(folder, bundle.manifest)
-    return open_bundle(directory or bundle.directory)
+    return open_bundle(place)
 
 
 def _builders(options: EngineOptions) -> list[PlanBuilder]:

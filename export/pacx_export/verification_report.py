@@ -18,7 +18,8 @@ NO_FILMS = "**No real radiograph was among what the bundle was proved on.**"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no infinity, which is the distance of something from nothing.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class OutputParity(_Frozen):
@@ -56,7 +57,7 @@ class GraphParity(_Frozen):
     @property
     def refusal(self) -> RefusedVariant:
         """The manifest's entry where it did not pass."""
-        over = [item for item in self.outputs if item.worst > item.limit]
+        over = [item for item in self.outputs if not item.worst <= item.limit]
         reasons = [f"{item.output} {item.measure} {item.worst:.2g}" for item in over]
         return RefusedVariant(
             graph=self.graph,
@@ -195,13 +196,19 @@ def add_results(
     """Put what was proved of a variant into a bundle's report and card.
 
     Args:
-        folder: A copy of the bundle; earlier results of the same variant are replaced.
+        folder: A copy of the bundle; earlier results of the same variant are replaced, and with
+            integer variants those of all that there were.
         results: Of the variant.
         pictures: What it was made with.
     """
     report = Verification.model_validate_json((folder / FILE).read_bytes())
     new = {result.variant for result in results}
-    kept = [result for result in report.results if result.variant not in new]
+    integer = isinstance(pictures, IntegerPictures)
+    kept = [
+        result
+        for result in report.results
+        if result.variant not in new and not (integer and result.precision == "int8")
+    ]
     open_still = [
         entry
         for entry in report.unproved
@@ -211,7 +218,7 @@ def add_results(
         update={
             "results": (*kept, *results),
             "unproved": tuple(open_still),
-            "plans" if isinstance(pictures, PlanPictures) else "integers": pictures,
+            "integers" if integer else "plans": pictures,
         }
     )
     (folder / FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")

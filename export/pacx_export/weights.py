@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pacx.bundle import HEADS, WEIGHTS, Bundle, labels_key
@@ -95,7 +95,7 @@ def write_weights(
     """
     state = classifier.encoder.state_dict()
     encoder = {key: tensor.half().contiguous() for key, tensor in state.items()}
-    save_file(encoder, directory / WEIGHTS, metadata={"format": "pt"})
+    (directory / WEIGHTS).write_bytes(save(encoder, metadata={"format": "pt"}))
     heads = {f"heads.{key}": value for key, value in classifier.heads.state_dict().items()}
     if classifier.anatomy is not None:
         heads |= {f"anatomy.{key}": v for key, v in classifier.anatomy.state_dict().items()}
@@ -103,7 +103,7 @@ def write_weights(
         arrays = {MEAN: novelty.mean, WHITENING: novelty.whitening}
         heads |= {key: torch.from_numpy(array) for key, array in arrays.items()}
     labels = {labels_key(head.name): json.dumps(head.labels) for head in classifier.specs}
-    save_file(heads, directory / HEADS, metadata={"format": "pt", **labels})
+    (directory / HEADS).write_bytes(save(heads, metadata={"format": "pt", **labels}))
 
 
 def _load_head(classifier: Classifier, head: TrainedHead) -> None:

@@ -57,8 +57,12 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile
         entry("pipe.md", tarfile.FIFOTYPE),
         entry("device.md", tarfile.CHRTYPE),
         entry("README.md"),
+        entry("README.md/inner.md"),
+        entry("reference"),
+        entry("a/" * 1500 + "deep.md"),
+        entry("a" * 300 + ".md"),
     ],
-    ids=lambda info: info.name,
+    ids=lambda info: info.name[:40],
 )
 def test_tricks_leave_nothing_behind(
     tiny_bundle: Bundle, tmp_path: Path, hostile: tarfile.TarInfo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ def test_flipped_bit_is_refused_by_name(tiny_copy: Path, name: str) -> None:
 def test_unlisted_file_is_refused(tiny_copy: Path) -> None:
     (tiny_copy / "extra.json").write_text("{}")
     with pytest.raises(BundleError, match=r"extra\.json is not listed"):
+        open_bundle(tiny_copy)
+
+
+def test_what_is_no_file_is_refused(tiny_copy: Path) -> None:
+    os.mkfifo(tiny_copy / "pipe.json")
+    with pytest.raises(BundleError, match=r"pipe\.json is no plain file"):
         open_bundle(tiny_copy)
 
 
@@ -135,10 +142,13 @@ def test_staging_leaves_nothing_behind_when_something_fails(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_staging_replaces_nothing(tiny_copy: Path) -> None:
-    with pytest.raises(BundleError, match="exists already"), staging(tiny_copy):
-        pass
+def test_staging_replaces_nothing(tiny_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    for taken in (tiny_copy, tmp_path / "link"):
+        with pytest.raises(BundleError, match="exists already"), staging(taken):
+            pass
     open_bundle(tiny_copy)
+    assert {path.name for path in tmp_path.iterdir()} == {tiny_copy.name, "link"}
 
 
 def test_write_manifest_seals_what_is_there(tiny_copy: Path, tiny_bundle: Bundle) -> None:

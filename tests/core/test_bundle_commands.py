@@ -53,6 +53,13 @@ def test_verify_of_an_engine_that_is_not_here(tiny_bundle: Bundle) -> None:
     assert isinstance(call(*arguments).exception, EngineUnavailable)
 
 
+@pytest.mark.parametrize("option", ["--engine", "--precision"])
+def test_verify_of_what_nobody_knows(tiny_bundle: Bundle, option: str) -> None:
+    result = call("verify", tiny_bundle.directory, option, "fastest")
+    assert result.exit_code == 2
+    assert "fastest is not one of" in result.stderr
+
+
 def test_verify_fails_a_bundle_with_another_weight(tiny_copy: Path, tiny_bundle: Bundle) -> None:
     heads = load_file(tiny_copy / "heads.safetensors")
     labels = json.dumps(list(LABELS))
@@ -71,6 +78,18 @@ def test_verify_fails_a_card_that_keeps_quiet(tiny_copy: Path, tiny_bundle: Bund
     result = call("verify", tiny_copy)
     assert result.exit_code == 1
     assert "does not state: disclaimer" in result.output
+
+
+def test_verify_fails_what_timm_would_build_otherwise(tiny_copy: Path, tiny_bundle: Bundle) -> None:
+    path = tiny_copy / "config.json"
+    told = json.loads(path.read_text())
+    told["pretrained_cfg"]["mean"][1] *= 1.01
+    for content, where in ((json.dumps(told), "pretrained_cfg.mean"), ("[]", "whole")):
+        path.write_text(content)
+        write_manifest(tiny_copy, tiny_bundle.manifest)
+        result = call("verify", tiny_copy, "--engine", "onnxruntime")
+        assert result.exit_code == 1
+        assert f"config.json contradicts the manifest: {where}." in result.output
 
 
 def test_verify_fails_a_damaged_file(tiny_copy: Path) -> None:
@@ -96,6 +115,23 @@ def test_diff_names_statements_and_tensors(
     assert "version" in result.output
     assert "norm.weight" in result.output
     assert "norm.bias" not in result.output
+
+
+def test_diff_names_files_of_one_and_files_that_differ(
+    tiny_copy: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (tiny_copy / "int8").mkdir()
+    (tiny_copy / "int8" / "encode.onnx").write_bytes(b"of one alone")
+    (tiny_copy / "README.md").write_text("another card")
+    write_manifest(tiny_copy, tiny_bundle.manifest)
+    result = call("diff", tiny_bundle.directory, tiny_copy)
+    assert result.exit_code == 1
+    assert {"file int8/encode.onnx", "file README.md"} == {
+        line.strip("│ ").split(" │")[0].split("│")[0].strip()
+        for line in result.output.splitlines()
+        if "file " in line
+    }
 
 
 def test_pack_and_unpack(tiny_bundle: Bundle, tmp_path: Path) -> None:

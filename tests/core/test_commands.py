@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from pacx.archive import pack
 from pacx.bundle import Bundle
 from pacx.cli import app
 from pacx.embeddings import read
@@ -55,6 +59,35 @@ def test_an_output_that_cannot_be_written_is_refused(
     assert refused(pacx(*command), "malformed_request")
     explained = ("explain", films / "film.dcm", "-o", tmp_path / "missing" / "map.png")
     assert refused(pacx(*explained), "no such folder")
+
+
+def test_what_the_file_system_refuses_is_one_line(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").touch()
+    packed = tmp_path / "tiny.tar"
+    pack(tiny_bundle, packed)
+    unpacking = ("bundle", "unpack", packed, "-o")
+    folder = pacx("bundle", "pack", tiny_bundle.directory, "-o", tmp_path / "taken")
+    assert refused(folder, f"system_error: {tmp_path / 'taken'}: Is a directory")
+    assert refused(
+        pacx(*unpacking, tmp_path / "file" / "made"),
+        f"system_error: {tmp_path / 'file'}: File exists",
+    )
+    with limited_files(10_000):
+        full = pacx(*unpacking, tmp_path / "made")
+    assert refused(full, "File too large")
+    assert {path.name for path in tmp_path.iterdir()} == {"taken", "file", "tiny.tar"}
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    """No process that is begun meanwhile writes a larger file, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_folder_without_files_is_an_error(tmp_path: Path, tiny_bundle: Bundle) -> None:

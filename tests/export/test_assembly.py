@@ -220,6 +220,18 @@ def test_the_command_refuses_a_directory_that_exists(
     assert "exists already" in result.exception.detail
 
 
+@pytest.mark.parametrize(("option", "value"), [("--name", "My_Model"), ("--version", "one")])
+def test_the_command_refuses_a_name_that_no_bundle_may_have(
+    option: str, value: str, tiny_run: RunDirectory, tmp_path: Path
+) -> None:
+    arguments = ["bundle", str(tiny_run.path), "-o", str(tmp_path / "made"), option, value]
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, BundleError)
+    assert option in error.detail
+    assert value in error.detail
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_configuration_is_what_timm_reads(tiny_bundle: Bundle) -> None:
     config = json.loads(tiny_bundle.path("config.json").read_text())
     assert config["num_classes"] == 0

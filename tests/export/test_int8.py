@@ -134,6 +134,23 @@ def noise(source: Path, target: Path, pixel_values: np.ndarray) -> None:
     weight_only(source, target, pixel_values)
 
 
+def test_a_variant_that_was_there_is_not_taken_for_a_new_one(
+    integer_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO's fails this time: neither its files nor its results may stay."""
+    monkeypatch.setitem(LIMITS, "int8", INTEGER_LIMITS)
+    monkeypatch.setattr(
+        "pacx_export.int8.RECIPES", {"onnxruntime": (blockwise,), "openvino": (noise,)}
+    )
+    made = export_int8(integer_bundle, tmp_path / "made")
+    files = {name for name in made.manifest.files if name.startswith("int8/")}
+    assert files == {f"int8/{graph}.onnx" for graph in GRAPHS}
+    report = Verification.model_validate_json(made.path("verification.json").read_bytes())
+    added = {result.engine for result in report.results if result.precision == "int8"}
+    assert added == {"onnxruntime"}
+    assert "on openvino int8" not in made.path("README.md").read_text()
+
+
 def test_over_tolerance_nothing_is_written(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

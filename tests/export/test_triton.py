@@ -68,6 +68,17 @@ def test_models_lie_where_their_weights_do(repository: Path, tiny_bundle: Bundle
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
+def test_the_bundle_is_the_argument_or_the_option(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    bundle = str(tiny_bundle.directory)
+    for name, how in (("argument", [bundle]), ("option", ["--bundle", bundle])):
+        done = CliRunner().invoke(app, ["triton", "-o", str(tmp_path / name), *how])
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / name / "tiny_encode").is_dir()
+    twice = ["triton", "-o", str(tmp_path / "both"), bundle, "--bundle", bundle]
+    assert CliRunner().invoke(app, twice).exit_code == 2
+    assert not (tmp_path / "both").exists()
+
+
 def test_nothing_is_overwritten(repository: Path, tiny_bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="exists already"):
         export_triton(tiny_bundle, repository)

@@ -139,6 +139,74 @@ def test_alpha_scales_the_updates(adapted: VisionTransformer, tmp_path: Path) ->
     assert (some - base).abs().max() > 1e-2
 
 
+def test_the_alpha_that_lightning_recorded_counts(
+    adapted: VisionTransformer, tmp_path: Path
+) -> None:
+    """The authors' module saves its arguments, ``lora_alpha`` among them."""
+    state = _stage_2(adapted)
+    recorded = _save(tmp_path / "recorded.ckpt", _lightning(state, lora_r=RANK, lora_alpha=32))
+    silent = _save(tmp_path / "silent.ckpt", _lightning(state))
+    for ours, wanted in (
+        (import_encoder(recorded), import_encoder(silent, lora_alpha=32)),
+        (import_encoder(recorded, lora_alpha=16), import_encoder(silent)),
+    ):
+        for key, tensor in wanted.state_dict().items():
+            assert torch.equal(ours.state_dict()[key], tensor)
+    odd = _save(tmp_path / "odd.ckpt", _lightning(state, lora_alpha="16"))
+    with pytest.raises(CheckpointError, match="lora_alpha is no number"):
+        import_encoder(odd)
+
+
+@pytest.mark.parametrize(
+    ("inner", "wrapped"),
+    [
+        ("cxr_encoder.", "module.cxr_encoder."),
+        ("cxr_encoder.", "_orig_mod.cxr_encoder."),
+        ("cxr_encoder.", "cxr_encoder._orig_mod."),
+        ("", "_orig_mod.module."),
+        ("", "module._orig_mod."),
+    ],
+)
+def test_what_wraps_a_module_does_not_count(
+    inner: str, wrapped: str, adapted: VisionTransformer, pixels: Tensor, tmp_path: Path
+) -> None:
+    """``torch.compile`` and data parallelism, around the whole or around the encoder."""
+    state = {key: value for key, value in _stage_2(adapted).items() if key.startswith("cxr_enc")}
+    if not inner:
+        state = fuse_adapter(state, alpha=16)
+        state = {key.removeprefix("cxr_encoder."): value for key, value in state.items()}
+    renamed = {wrapped + key.removeprefix(inner): value for key, value in state.items()}
+    path = _save(tmp_path / "a.ckpt", _lightning(renamed))
+    _same(import_encoder(path, layer_norm_eps=1e-5), adapted, pixels)
+
+
+def test_a_compiled_classifier_keeps_its_head(encoder: VisionTransformer, tmp_path: Path) -> None:
+    head = {"model.head.weight": torch.ones(1, 64), "model.head.bias": torch.zeros(1)}
+    state = {
+        key.replace("model.", "model._orig_mod.", 1): value
+        for key, value in _classifier(encoder, head).items()
+    }
+    told = {"class_names": ["TB"], "task_type": "binary"}
+    read = import_head(_save(tmp_path / "tb.ckpt", _lightning(state, **told)))
+    assert read is not None
+    assert read.spec.labels == ("TB",)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"embed_dim": 96}, "96 numbers are no multiple of 64"),
+        ({"in_channels": 1}, "has 1 channels, and PaCX's pictures have 3"),
+    ],
+)
+def test_an_encoder_that_cannot_be_right_is_refused(
+    change: dict[str, int], error: str, config: EncoderConfig, tmp_path: Path
+) -> None:
+    state = VisionTransformer(config.model_copy(update=change)).state_dict()
+    with pytest.raises(CheckpointError, match=error):
+        import_encoder(_save(tmp_path / "a.pth", state))
+
+
 def test_half_an_update_is_refused(adapted: VisionTransformer, tmp_path: Path) -> None:
     state = _stage_2(adapted)
     del state["cxr_encoder.base_model.model.blocks.0.attn.qkv.lora_B.default.weight"]
@@ -315,6 +383,18 @@ def test_the_command_names_the_outputs(encoder: VisionTransformer, tmp_path: Pat
     assert [finding.label for finding in run.load_heads()[0].spec.findings] == ["a", "b"]
     assert run.load_provenance().initialisation == "theirs"
     assert run.load_provenance().steps == ("pacx import a.ckpt",)
+
+
+def test_the_story_tells_the_numbers_that_were_given(
+    encoder: VisionTransformer, tmp_path: Path
+) -> None:
+    path = _save(tmp_path / "a.pth", encoder.state_dict())
+    clip = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+    import_run(path, tmp_path / "run", "theirs", layer_norm_eps=1e-5, normalisation=clip)
+    assert RunDirectory(tmp_path / "run").load_provenance().steps == (
+        "pacx import a.pth --layer-norm-eps 1e-05 --mean 0.48145466 0.4578275 0.40821073 "
+        "--std 0.26862954 0.26130258 0.27577711",
+    )
 
 
 def test_what_is_missing_and_unexpected_is_listed(

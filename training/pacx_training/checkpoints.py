@@ -28,6 +28,8 @@ AUTHORS_STAGE_2_EPS = 1e-5
 """PyTorch's default, which the authors' stage 2 runs with; stage 1 and all others have 1e-6."""
 
 DEFAULT_EPS = 1e-6
+AUTHORS_ALPHA = 16.0
+"""LoRA's numerator where a stage 2 of the authors does not record its own."""
 
 HEAD_WIDTH = 64
 """Width of an attention head in every ViT that timm names; state dicts do not record it."""
@@ -43,8 +45,10 @@ _UNREADABLE = (
     struct.error,
 )
 _NESTED = ("state_dict", "model", "model_state_dict")
+_COMPILED = re.compile(r"(^|\.)_orig_mod\.")
+_PARALLEL = "module."
 _STAGE_2 = "cxr_encoder."
-_PREFIXES = ("module.", _STAGE_2, "model.", "backbone.", "encoder.")
+_PREFIXES = (_STAGE_2, "model.", "backbone.", "encoder.")
 _NOT_ENCODER = re.compile(r"^(decoder|mask_token|head\.|fc_norm\.|head_drop|rope)")
 _FROM_HUGGING_FACE = (
     (re.compile(r"^embeddings\.patch_embeddings\.projection\."), "patch_embed.proj."),
@@ -62,6 +66,8 @@ _FROM_HUGGING_FACE = (
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file or a torch checkpoint, by their names.
 
+    What ``torch.compile`` and data parallelism put before a name is left out.
+
     Raises:
         CheckpointError: Missing, damaged, or a pickle that asks for more than tensors.
     """
@@ -71,7 +77,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, Mapping):
         raise CheckpointError("The checkpoint holds no state dict.")
-    return {str(k): value for k, value in content.items() if isinstance(value, Tensor)}
+    return {_unwrapped(str(k)): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _unwrapped(key: str) -> str:
+    return _COMPILED.sub(r"\1", key).removeprefix(_PARALLEL)
 
 
 def read_hyper_parameters(path: Path) -> dict[str, object]:
@@ -122,7 +132,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def import_encoder(
-    path: Path, *, layer_norm_eps: float | None = None, lora_alpha: float = 16.0
+    path: Path, *, layer_norm_eps: float | None = None, lora_alpha: float | None = None
 ) -> VisionTransformer:
     """Read an encoder from any layout that this module knows, recognised by its keys.
 
@@ -133,7 +143,8 @@ def import_encoder(
             (``model.backbone.*``). Decoders, heads and teachers are left out.
         layer_norm_eps: Above 0. None: 1e-5 for ``cxr_encoder.*``, 1e-6 for all else. The authors'
             merged stage 2 under plain names cannot be told from stage 1: say 1e-5.
-        lora_alpha: LoRA's numerator, where there are updates.
+        lora_alpha: LoRA's numerator, where there are updates. None: as Lightning recorded it, else
+            16.
 
     Raises:
         CheckpointError: The file cannot be read or does not fit.
@@ -141,7 +152,7 @@ def import_encoder(
     tensors = read_tensors(path)
     stage_2 = {k: value for k, value in tensors.items() if k.startswith(_STAGE_2)}
     if stage_2:
-        tensors = fuse_adapter(stage_2, alpha=lora_alpha)
+        tensors = fuse_adapter(stage_2, alpha=_alpha(path) if lora_alpha is None else lora_alpha)
     named = _encoder_names(tensors)
     if any(key.endswith("ls1.gamma") for key in named):
         return import_dinov2(path, layer_norm_eps=layer_norm_eps or DEFAULT_EPS)
@@ -149,6 +160,14 @@ def import_encoder(
     encoder = VisionTransformer(_infer_config(named).model_copy(update={"layer_norm_eps": eps}))
     load_strictly(encoder, named)
     return encoder
+
+
+def _alpha(path: Path) -> float:
+    """What a stage 2 was trained with: another alpha makes another encoder of the same file."""
+    told = read_hyper_parameters(path).get("lora_alpha", AUTHORS_ALPHA)
+    if not isinstance(told, int | float):
+        raise CheckpointError("The checkpoint's lora_alpha is no number; name it.")
+    return float(told)
 
 
 def import_dinov2(
@@ -259,6 +278,13 @@ def _infer_config(tensors: Mapping[str, Tensor]) -> EncoderConfig:
 def _config_of(tensors: Mapping[str, Tensor]) -> EncoderConfig:
     kernel, positions = (_need(tensors, key) for key in ("patch_embed.proj.weight", "pos_embed"))
     width, channels, patch, _ = kernel.shape
+    if channels != 3:
+        raise CheckpointError(f"Its input has {channels} channels, and PaCX's pictures have 3.")
+    if width % HEAD_WIDTH:
+        raise CheckpointError(
+            f"Tokens of {width} numbers are no multiple of {HEAD_WIDTH}, so that the number of "
+            "attention heads, which no state dict records, is not known."
+        )
     grid = round((positions.shape[1] - 1) ** 0.5)
     fixed = width % 4 == 0 and torch.allclose(positions, sincos_positions(width, grid), atol=1e-5)
     return EncoderConfig(

@@ -223,7 +223,10 @@ def import_checkpoint(
         float | None,
         typer.Option(help="1e-5 for the authors' merged stage 2; told from the keys otherwise."),
     ] = None,
-    lora_alpha: Annotated[float, typer.Option(help="Of the authors' stage 2.")] = 16.0,
+    lora_alpha: Annotated[
+        float | None,
+        typer.Option(help="Of the authors' stage 2; as the checkpoint records it otherwise."),
+    ] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="An output of the head, in order; repeatable.")
     ] = None,
@@ -256,7 +259,7 @@ def import_checkpoint(
         raise typer.BadParameter("--std are three finite numbers above 0.")
     published = is_hub_folder(checkpoint) and not (checkpoint / MANIFEST).is_file()
     if not published and (checkpoint.is_dir() or bundled(str(checkpoint)).is_dir()):
-        if initialisation or layer_norm_eps or label or task or mean:
+        if initialisation or layer_norm_eps or lora_alpha or label or task or mean:
             raise typer.BadParameter("A bundle says all of itself: it takes no options but -o.")
         import_bundle(open_bundle(resolve(checkpoint)), output)
         return

@@ -48,7 +48,7 @@ def import_run(
     initialisation: str,
     *,
     layer_norm_eps: float | None = None,
-    lora_alpha: float = 16.0,
+    lora_alpha: float | None = None,
     labels: Sequence[str] = (),
     task: HeadTask | None = None,
     normalisation: Normalisation | None = None,
@@ -61,7 +61,7 @@ def import_run(
         initialisation: What the weights are and where they come from.
         layer_norm_eps: None: 1e-5 for the authors' stage 2 and for classifiers on it, 1e-6 for
             all else.
-        lora_alpha: Of the authors' stage 2.
+        lora_alpha: Of the authors' stage 2; None: as the checkpoint records it, else 16.
         labels: Of the head's outputs, where the checkpoint does not name them.
         task: Of the head, where the checkpoint does not tell it.
         normalisation: Mean and standard deviation that the weights were trained with; None: as
@@ -87,7 +87,8 @@ def import_run(
     run.save_encoder(encoder)
     if head is not None:
         run.save_heads([head])
-    steps = (f"pacx import {checkpoint.name}{_told(wanted)}",)
+    numbers = _numbers(**{"layer-norm-eps": layer_norm_eps, "lora-alpha": lora_alpha})
+    steps = (f"pacx import {checkpoint.name}{numbers}{_told(wanted)}",)
     run.save_provenance(Provenance(initialisation=initialisation, sources=(), steps=steps))
     run.save_environment()
 
@@ -99,11 +100,19 @@ def _wanted(checkpoint: Path, size: int, normalisation: Normalisation | None) ->
     return PreprocessingSpec(size=size, mean=mean, std=std)
 
 
+def _numbers(**options: float | None) -> str:
+    """The options that change what the encoder computes, where they were given."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return "".join(f" --{name} {value:g}" for name, value in given.items())
+
+
 def _told(wanted: PreprocessingSpec) -> str:
     """The options that say what the weights were trained with, where it is not ImageNet's."""
     if wanted == PreprocessingSpec(size=wanted.size):
         return ""
-    mean, std = (" ".join(f"{value:g}" for value in values) for values in (wanted.mean, wanted.std))
+    mean, std = (
+        " ".join(f"{value:.9g}" for value in values) for values in (wanted.mean, wanted.std)
+    )
     return f" --mean {mean} --std {std}"
 
 

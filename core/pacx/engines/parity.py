@@ -181,10 +181,11 @@ def _constant(maps: Distances) -> NDArray[np.bool_]:
 
 
 def _overlap(left: Distances, right: Distances) -> Distances:
-    """1 - intersection over union of what is positive; 0 where nothing is."""
+    """1 - intersection over union of what is positive; 0 where nothing is, 1 of no numbers."""
     union = ((left > 0) | (right > 0)).sum(axis=1)
     common = ((left > 0) & (right > 0)).sum(axis=1)
-    return np.asarray(np.where(union == 0, 0, 1 - common / np.maximum(union, 1)))
+    distance = np.where(union == 0, 0, 1 - common / np.maximum(union, 1))
+    return np.asarray(np.where(np.isfinite(left).all(axis=1), distance, 1))
 
 
 def _scale(left: Distances, right: Distances) -> Distances:
