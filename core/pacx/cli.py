@@ -77,8 +77,8 @@ def main() -> None:
     except OSError as error:
         if error.strerror is None:
             raise
-        place = f"{error.filename}: " if error.filename is not None else ""
-        _end("system_error", f"{place}{error.strerror}.")
+        file = error.filename2 or error.filename  # of a rename, what it was to become
+        _end("system_error", f"{file}: {error.strerror}." if file else f"{error.strerror}.")
 
 
 def _end(code: str, detail: str) -> NoReturn:

@@ -178,12 +178,6 @@ def test_options_that_are_no_normalisation_are_refused(
     assert refused(2, "three finite numbers", published[0], "-o", tmp_path / "run", *options)
 
 
-def test_an_encoder_of_one_channel_is_refused(tmp_path: Path) -> None:
-    config = small_encoder(0).config.model_copy(update={"in_channels": 1})
-    save_file(VisionTransformer(config).state_dict(), tmp_path / "one.safetensors")
-    assert refused(1, "takes 1 channels", tmp_path / "one.safetensors", "-o", tmp_path / "run")
-
-
 @pytest.mark.parametrize("name", ["heads.json", "anatomy.json", "novelty.json"])
 def test_what_was_trained_on_one_encoder_is_not_left_beside_another(
     name: str, published: tuple[Path, torch.nn.Module], tmp_path: Path

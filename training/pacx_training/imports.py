@@ -28,7 +28,6 @@ from pacx_training.normalisation import fold_normalisation
 from pacx_training.resuming import refuse_used
 from pacx_training.runs import RunDirectory, TrainedHead
 
-CHANNELS = 3
 _HEAD = re.compile(r"^model\.head\.(?:\d+\.)?(weight|bias)$")
 _TASKS: dict[str, Literal["multilabel", "multiclass"]] = {
     "multiclass": "multiclass",
@@ -75,10 +74,6 @@ def import_run(
     refuse_used(run)
     eps = layer_norm_eps or _eps_of_classifier(checkpoint)
     encoder = import_encoder(checkpoint, layer_norm_eps=eps, lora_alpha=lora_alpha)
-    if encoder.config.in_channels != CHANNELS:
-        raise CheckpointError(
-            f"The encoder takes {encoder.config.in_channels} channels, where films have {CHANNELS}."
-        )
     wanted = _wanted(checkpoint, encoder.config.image_size, normalisation)
     fold_normalisation(encoder, wanted)
     head = import_head(checkpoint, labels, task)
