@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,14 @@ class Asked:
         benchmark: A name, or a manifest's path.
         protocols: Names.
         data: ``--data``.
+        output: The report's folder, which need not be there yet.
         options: All other options that were given, such as ``--outlines``.
     """
 
     benchmark: str
     protocols: Sequence[str]
     data: Path | None
+    output: Path
     options: Collection[str]
 
     def check(self) -> None:
@@ -49,7 +52,12 @@ class Asked:
         Raises:
             EvaluationError: Names the option and what would be accepted.
         """
-        for wrong in (*self._protocols(), *self._benchmark(), *self._ignored()):
+        for wrong in (
+            *self._protocols(),
+            *self._benchmark(),
+            *self._ignored(),
+            *self._output(),
+        ):
             raise EvaluationError(wrong)
 
     def _protocols(self) -> Iterator[str]:
@@ -79,3 +87,17 @@ class Asked:
         for option, protocols in _MEANT_FOR.items():
             if option in self.options and not set(protocols) & set(self.protocols):
                 yield f"{option}: only for --protocol {' or '.join(protocols)}."
+
+    def _output(self) -> Iterator[str]:
+        there = next(
+            place for place in (self.output, *self.output.absolute().parents) if _is(place)
+        )
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            yield f"--output {self.output}: no folder can be made or written to there."
+
+
+def _is(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # it has a name that cannot be
+        return False

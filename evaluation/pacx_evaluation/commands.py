@@ -81,7 +81,9 @@ def evaluate(
     with shown(_console, as_json=events) as progress:
         protocols = tuple(dict.fromkeys(protocol or ["linear"]))
         given = _given(context)
-        Asked(benchmark=benchmark, protocols=protocols, data=data, options=given).check()
+        Asked(
+            benchmark=benchmark, protocols=protocols, data=data, output=output, options=given
+        ).check()
 
         from pacx_evaluation.benchmarks import open_benchmark
 

@@ -97,3 +97,23 @@ def test_a_table_without_train_is_refused_before_a_film_is_embedded(
     table = films.table[films.table["split"] != "train"]
     with pytest.raises(BenchmarkError, match="no train split"):
         raise ask(tmp_path, run_folder, "--benchmark", films.write(table))
+
+
+@pytest.mark.parametrize("option", ["--output", "--cache"])
+@pytest.mark.parametrize("below", ["", "further/down"])
+def test_a_place_that_cannot_be_written_to_is_told_before_films_are_read(
+    films: DrawnFilms, run_folder: Path, tmp_path: Path, option: str, below: str
+) -> None:
+    occupied = tmp_path / "notes.txt"
+    occupied.write_text("These are notes, and neither a folder nor a cache of embeddings.")
+    places = {"--output": tmp_path / "report", "--cache": tmp_path / "cache.sqlite"}
+    places[option] = occupied / below
+    app = Typer()
+    app.command()(evaluate)
+    words = [str(word) for place in places.items() for word in place]
+    asked = [str(run_folder), "--benchmark", str(films.manifest), *words]
+    error = CliRunner().invoke(app, asked).exception
+    assert isinstance(error, EvaluationError)
+    assert error.detail.startswith(f"{option} {occupied / below}: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+    assert occupied.read_text().startswith("These are notes")

@@ -148,6 +148,62 @@ def test_a_label_column_of_text_is_named(films: DrawnFilms) -> None:
     assert [target.label for target in benchmark.targets] == ["opacity"]
 
 
+@pytest.mark.parametrize("value", ["inf", "-Infinity", "1e300"])
+def test_a_number_that_is_none_of_any_measurement_is_named(films: DrawnFilms, value: str) -> None:
+    table = films.table.astype({"opacity": object})
+    table.loc[2, "opacity"] = value
+    with pytest.raises(CohortError, match="row 4: opacity is infinite, or too large"):
+        open_benchmark(str(films.write(table)), labels=["opacity"])
+
+
+def test_moments_are_no_numbers(films: DrawnFilms) -> None:
+    parquet = films.folder / "moments.parquet"
+    films.table.assign(taken=pd.Timestamp("2020-01-01")).to_parquet(parquet)
+    with pytest.raises(CohortError, match="row 2: taken is not a number"):
+        open_benchmark(str(parquet), labels=["taken"])
+
+
+def test_blanks_are_an_empty_cell_and_no_part_of_a_columns_name(films: DrawnFilms) -> None:
+    table = films.table.astype({"opacity": object})
+    table.loc[3, "opacity"] = "  "
+    table = table.rename(columns={"path": "path ", "opacity": " opacity"})
+    benchmark = open_benchmark(str(films.write(table)), labels=["opacity"])
+    (target,) = benchmark.findings
+    assert not benchmark.usable(target)[3]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_are_named(films: DrawnFilms, separator: str) -> None:
+    films.table.to_csv(films.folder / "other.csv", sep=separator, index=False)
+    with pytest.raises(CohortError, match="separated by commas"):
+        open_benchmark(str(films.folder / "other.csv"))
+
+
+def test_a_column_without_a_name_is_no_label(films: DrawnFilms) -> None:
+    films.table.to_csv(films.folder / "numbered.csv")
+    with pytest.raises(CohortError, match=r"numbered\.csv: column 1 has no name"):
+        open_benchmark(str(films.folder / "numbered.csv"))
+    assert open_benchmark(str(films.folder / "numbered.csv"), labels=["opacity"]).findings
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_image(films: DrawnFilms) -> None:
+    table = films.table.copy()
+    table.loc[3, "path"] = "x" * 5000
+    with pytest.raises(CohortError, match=r"row 5: the image file is missing"):
+        open_benchmark(str(films.write(table)))
+
+
+def test_a_quantity_that_never_differs_is_a_reason(
+    films: DrawnFilms, run_folder: Path, cache: EmbeddingCache
+) -> None:
+    benchmark = open_benchmark(str(films.write(films.table.assign(dose=0.5))), labels=["dose"])
+    study = prepare(
+        [open_subject(str(run_folder))], benchmark, cache, bootstrap=Bootstrap(replicates=100)
+    )
+    (row,) = linear.run(study).section.measurements
+    assert (row.value, row.reason) == (None, "all reported films have the same value")
+
+
 def test_unknown_splits_columns_and_benchmarks_are_refused(films: DrawnFilms) -> None:
     with pytest.raises(CohortError, match="row 2: splits are train, val, test"):
         open_benchmark(str(films.write(films.table.assign(split="holdout"))))

@@ -77,6 +77,7 @@ def test_the_page_stands_alone(report: Path) -> None:
     assert not loaded
     assert "<script" not in page
     assert page.count("<svg") == len(list((report / "figures").glob("*.svg")))
+    assert page.count('<div role="img" aria-label="') == page.count("<figure>") > 0
     assert 'name="viewport"' in page
     assert "not for clinical use" in page
 

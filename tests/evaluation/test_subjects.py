@@ -144,8 +144,10 @@ def test_a_server_gives_the_embeddings_of_the_bundle_that_it_serves(
     with serving(PACX_BUNDLES=str(tiny_bundle.directory)) as address:
         remote = open_subject(f"server={address}")
         answered = remote.embed([*paths, in_memory])
-        with pytest.raises(EvaluationError, match="cannot be used"):
-            remote.embed([*paths, films.manifest])
+        for some in ([*paths, films.manifest], [films.manifest]):  # one file has no list of errors
+            with pytest.raises(EvaluationError, match="cannot be used: not_an_image") as caught:
+                remote.embed(some)
+            assert file_sha256(films.manifest) in caught.value.detail
     assert remote.identity.sha256 == local.identity.sha256
     expected = local.embed([*paths, in_memory])
     np.testing.assert_allclose(answered, expected, atol=0.05 * np.abs(expected).max())

@@ -7,6 +7,7 @@ Columns: ``path`` (relative to the table), optionally ``patient``, ``split`` (``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def manifest_benchmark(
     check_columns(table, ["path", *labels], path.name)
     if within is not None:
         _check_place(table, path, within)
-    names = tuple(labels) or _label_columns(table)
+    names = tuple(dict.fromkeys(labels)) or _label_columns(table, path.name)
     columns = [_known(numbers(table, name, path.name)) for name in names]
     exclusions = tuple(
         Exclusion(reason=f"{name}: no label", films=int(np.isnan(column).sum()))
@@ -98,7 +99,13 @@ def _check_place(table: pd.DataFrame, path: Path, within: Path) -> None:
             )
 
 
-def _label_columns(table: pd.DataFrame) -> tuple[str, ...]:
+def _label_columns(table: pd.DataFrame, name: str) -> tuple[str, ...]:
+    for place, column in enumerate(table.columns, start=1):
+        if re.fullmatch(r"(Unnamed: \d+)?", column):  # pandas' name for one without a name
+            raise CohortError(
+                f"{name}: column {place} has no name. Name it, leave it out, or choose columns "
+                "with --label."
+            )
     return tuple(c for c in table.columns if c not in (*RESERVED, *ATTRIBUTES))
 
 

@@ -219,15 +219,19 @@ def score_quantity(
     plan = rounds(benchmark, usable, None, seed)
     rows = np.concatenate([r.report for r in plan])
     patients = benchmark.cohort.patients
-    enough = len(rows) >= 20 and all(len(np.unique(patients[r.fit])) >= FOLDS for r in plan)
-    parts = [_ridge(embeddings, truth, patients, r, seed) for r in plan if enough]
+    reason = None
+    if len(rows) < 20 or any(len(np.unique(patients[r.fit])) < FOLDS for r in plan):
+        reason = "fewer than 20 films, or than 5 patients to fit on"
+    elif np.ptp(truth[rows]) == 0:
+        reason = "all reported films have the same value"
+    parts = [_ridge(embeddings, truth, patients, r, seed) for r in plan if reason is None]
     return QuantityScores(
         target=target,
         rows=rows,
         truth=truth[rows],
         predicted=np.concatenate(parts) if parts else np.empty(0),
         patients=patients[rows],
-        reason=None if enough else "fewer than 20 films, or than 5 patients to fit on",
+        reason=reason,
     )
 
 

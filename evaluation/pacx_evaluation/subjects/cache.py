@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pacx.errors import EvaluationError, is_full
 from pacx_evaluation.subjects.encoder import Embeddings, Encoder
 
 CHUNK = 64
@@ -26,13 +27,24 @@ def default_cache() -> Path:
 
 
 class EmbeddingCache:
-    """One SQLite file; holds hashes and vectors, neither films nor names."""
+    """One SQLite file; holds hashes and vectors, neither films nor names.
+
+    Raises:
+        EvaluationError: The file is something else, or cannot be written to.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._connect()) as database, database:
-            database.execute(_SCHEMA)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as database, database:
+                database.execute(_SCHEMA)
+        except (OSError, sqlite3.DatabaseError) as error:
+            if "is full" in str(error) or (isinstance(error, OSError) and is_full(error)):
+                raise
+            raise EvaluationError(
+                f"--cache {path}: that is no cache of embeddings, or cannot be written to."
+            ) from error
 
     def embed(
         self,

@@ -39,11 +39,18 @@ class ServerEncoder:
 
     def embed(self, films: Sequence[Film]) -> Embeddings:
         """Send the films; see :class:`pacx_evaluation.subjects.encoder.Encoder`."""
+        from pacx_client import InvalidInput
+
         with (
             _client(self._address, timeout_s=PATIENCE_S, retries=RETRIES) as client,
             _in_our_words(),
         ):
-            answer = client.embed([_upload(film) for film in films])
+            try:
+                answer = client.embed([_upload(film) for film in films])
+            except InvalidInput as error:  # of a request with one film, or of one as a whole
+                if len(films) == 1:
+                    raise unusable(films[0], error.code) from error
+                return np.concatenate([self.embed([film]) for film in films])
         for failed in answer.failed:
             code = failed.error.code if failed.error else None
             raise unusable(films[failed.index], code or "refused by the server")

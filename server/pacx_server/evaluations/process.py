@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pacx_server.evaluations.environment import bare_environment
 from pacx_server.evaluations.folder import JobFolder
 from pacx_server.evaluations.job import Failure, Job, Progress
+from pacx_server.evaluations.urgency import Starvation, Urgency
 
 LONGEST_LINE_BYTES = 2**16
 
@@ -46,13 +47,19 @@ class Watched:
         process: Its handle.
         progress: How far it is.
         failure: What it says went wrong.
+        starvation: Whether others leave it no processor.
         ended: Done when its output has ended.
     """
 
     process: asyncio.subprocess.Process
     progress: Progress | None = None
     failure: Failure | None = None
+    starvation: Starvation = field(init=False)
     ended: asyncio.Task[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch it from its start."""
+        self.starvation = Starvation(self.process.pid)
 
     async def follow(self) -> None:
         """Read what it says until it says no more, then wait for its end."""
@@ -73,7 +80,7 @@ class Watched:
 
 @asynccontextmanager
 async def running(
-    job: Job, folder: JobFolder, manifest: Path, within: Path, target: Target
+    job: Job, folder: JobFolder, manifest: Path, within: Path, target: Target, urgency: Urgency
 ) -> AsyncIterator[Watched]:
     """Run an evaluation's process; when the block ends it is dead, with all its children."""
     home = folder.path / "home"
@@ -88,7 +95,7 @@ async def running(
         environment.setdefault("SSL_CERT_FILE", str(target.certificate))
     with folder.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pacx_server.evaluations.launch", str(os.getpid())),
+            *(sys.executable, "-m", "pacx_server.evaluations.launch", str(os.getpid()), urgency),
             *_command(job, folder, manifest, within, target),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

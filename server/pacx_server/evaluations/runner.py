@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import structlog
 
@@ -19,6 +20,7 @@ from pacx_server.evaluations.job import Failure, Job
 from pacx_server.evaluations.lock import ServerLock
 from pacx_server.evaluations.process import Target, Watched, running
 from pacx_server.evaluations.store import Store
+from pacx_server.evaluations.urgency import URGENCIES
 
 POLL_S = 0.5
 AGAIN_S = 2.0
@@ -28,6 +30,8 @@ ROOT_GONE = Failure(code="forbidden", detail="This server offers no folder to ev
 
 log = structlog.get_logger("pacx.evaluations")
 
+Course: TypeAlias = Literal["ended", "late", "starved"]
+"""How it went with a process: by itself or because nobody wants it, or why it was stopped."""
 Admit = Callable[[Job], AbstractContextManager[Target]]
 """Lets a job's process in for as long as the block lasts."""
 
@@ -166,30 +170,46 @@ class Runner:
             return ROOT_GONE
         try:
             with self._admit(job) as target:
-                manifest = within / job.source.manifest
-                async with running(job, folder, manifest, within, target) as watched:
-                    timely = await self._watch(job, watched)
+                course, watched = await self._see_through(job, folder, within, target)
         except OSError as error:
             return _no_room() if is_full(error) else _unexplained()
         except Exception:
             log.exception("an evaluation failed unforeseen")
             return _unexplained()
-        if not timely:
+        if course == "late":
             return Failure(code="deadline_exceeded", detail="The evaluation took too long.")
         if watched.process.returncode == 0 and folder.draft.is_dir():
             return None
         return watched.failure or _unexplained()
 
-    async def _watch(self, job: Job, watched: Watched) -> bool:
-        """Follow a process until it ends or should end; gives whether that was in time."""
+    async def _see_through(
+        self, job: Job, folder: JobFolder, within: Path, target: Target
+    ) -> tuple[Course, Watched]:
+        """Run a process to its end; where others leave it no processor, again with more urgency.
+
+        It takes up the embeddings that the first one left.
+        """
         until = time.monotonic() + self._limits.deadline_s
+        manifest = within / job.source.manifest
+        for urgency in URGENCIES:
+            async with running(job, folder, manifest, within, target, urgency) as watched:
+                course = await self._watch(job, watched, until, hungry=urgency == URGENCIES[-1])
+            if course != "starved":
+                break
+            log.info("evaluation starves", evaluation=job.id, caller=job.owner)
+        return course, watched
+
+    async def _watch(self, job: Job, watched: Watched, until: float, *, hungry: bool) -> Course:
+        """Follow a process until it ends or should end; a hungry one goes on though it starves."""
         while not watched.ended.done():
             await asyncio.wait({watched.ended}, timeout=POLL_S)
             if not await asyncio.to_thread(self._goes_on, job, watched):
-                return True
+                break
             if time.monotonic() > until:
-                return False
-        return True
+                return "late"
+            if not hungry and watched.starvation.is_there():
+                return "starved"
+        return "ended"
 
     def _goes_on(self, job: Job, watched: Watched) -> bool:
         try:

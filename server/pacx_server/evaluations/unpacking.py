@@ -66,7 +66,8 @@ async def unpack_apart(task: Task) -> str:
         InsufficientStorage: The disk is full.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pacx_server.evaluations.launch", str(os.getpid())),
+        # Its caller waits, so that it does not take only what nobody else wants.
+        *(sys.executable, "-m", "pacx_server.evaluations.launch", str(os.getpid()), "low"),
         *(sys.executable, "-m", __name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

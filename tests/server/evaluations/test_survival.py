@@ -7,8 +7,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -45,6 +45,18 @@ def evaluating_processes(server: LiveServer) -> list[psutil.Process]:
     return found
 
 
+@contextmanager
+def busy_on(processor: int) -> Iterator[psutil.Process]:
+    """A process that wants one processor all the time."""
+    process = psutil.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        process.cpu_affinity([processor])
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def gives_way_to_everybody(process: psutil.Process) -> bool:
     idle = sys.platform != "linux" or os.sched_getscheduler(process.pid) == os.SCHED_IDLE
     return idle and process.nice() == 19
@@ -78,6 +90,28 @@ def test_a_killed_server_leaves_its_evaluation_to_another(
         third = anna(stack, stack.enter_context(running(tmp_path, settings)))
         assert third.evaluation(job.id) == ended
         assert third.evaluation_report(job.id) == report
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no idle class")
+def test_an_evaluation_that_others_leave_nothing_goes_on_with_more_urgency(
+    tiny: Path, drawn: DrawnFilms, tmp_path: Path
+) -> None:
+    with running(tmp_path, settings_of(tiny, tmp_path / "store")) as server, ExitStack() as stack:
+        client = anna(stack, server)
+        processor = min(os.sched_getaffinity(0))
+        job = client.evaluate(drawn.folder, labels=["opacity"], replicates=100)
+        with busy_on(processor):
+            until(lambda: bool(evaluating_processes(server)))
+            (first,) = evaluating_processes(server)
+            first.cpu_affinity([processor])
+            until(lambda: gives_way_to_everybody(first))
+            until(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE)
+            until(lambda: bool(evaluating_processes(server)))
+            (second,) = evaluating_processes(server)
+            until(lambda: second.nice() == 10)
+            assert os.sched_getscheduler(second.pid) == os.SCHED_OTHER
+        ended = client.wait(job.id, poll_s=0.2)
+        assert (ended.state, ended.attempts) == ("succeeded", 1)
 
 
 def test_a_server_that_is_stopped_takes_up_its_work_again(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_datetime64_any_dtype
 
 from pacx.errors import CohortError
 
@@ -116,15 +117,16 @@ def shared_patient(patients: NDArray[np.str_], splits: NDArray[np.str_]) -> tupl
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV (all columns as text) or Parquet table.
+    """A CSV (all columns as text) or Parquet table; blanks around names of columns do not count.
 
     Raises:
-        CohortError: Missing or unreadable.
+        CohortError: Missing or unreadable, or its columns are not separated by commas.
     """
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
         raise CohortError(f"The table {path.name} is missing.") from error
     # The last two are what a cut or damaged .gz raises.
@@ -132,6 +134,12 @@ def read_table(path: Path) -> pd.DataFrame:
         line = _LINE.search(str(error))
         place = f": see its line {line[1]}" if line else ""
         raise CohortError(f"The table {path.name} cannot be read{place}.") from error
+    table.columns = pd.Index([str(column).strip() for column in table.columns])
+    if len(table.columns) == 1 and set(table.columns[0]) & {";", "\t"}:
+        raise CohortError(
+            f"{path.name}: columns are separated by commas, not by semicolons or tabs."
+        )
+    return table
 
 
 def check_columns(table: pd.DataFrame, needed: Sequence[str], name: str) -> None:
@@ -149,15 +157,26 @@ def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
     """A column as float32 ``[N]``; empty cells are NaN, as those that say so.
 
     Raises:
-        CohortError: Names the table, the column and the first row that is no number.
+        CohortError: Names the table, the column and the first row that is no number, or one that
+            float32 cannot hold.
     """
     values = table[column]
-    empty = values.isna() | values.isin(("", "NaN", "nan"))
-    parsed = pd.to_numeric(values.mask(empty), errors="coerce")
-    wrong = np.flatnonzero(parsed.isna() & ~empty)
+    empty = values.isna() | values.astype(str).str.strip().isin(("", "NaN", "nan"))
+    # Pandas would take moments for their nanoseconds.
+    readable = values.mask(empty) if not is_datetime64_any_dtype(values) else values.astype(str)
+    parsed = pd.to_numeric(readable, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(np.isnan(parsed) & ~empty)
     if len(wrong):
-        raise CohortError(f"{name}, row {wrong[0] + FIRST_ROW}: {column} is not a number.")
-    return parsed.to_numpy(dtype=np.float32)
+        raise CohortError(
+            f"{name}, row {wrong[0] + FIRST_ROW}: {column} is not a number; "
+            "leave cells empty where it is not known."
+        )
+    endless = np.flatnonzero(np.abs(parsed) > np.finfo(np.float32).max)
+    if len(endless):
+        raise CohortError(
+            f"{name}, row {endless[0] + FIRST_ROW}: {column} is infinite, or too large a number."
+        )
+    return parsed.astype(np.float32)
 
 
 def read_manifest(path: Path) -> Cohort:
@@ -315,6 +334,13 @@ def existing(
     """
     paths = tuple(folder / name for name in names)
     for row, path in zip(rows if rows is not None else range(len(paths)), paths, strict=True):
-        if not path.is_file():
+        if not _is_file(path):
             raise CohortError(f"{table}, row {row + FIRST_ROW}: the image file is missing.")
     return paths
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file can have such a name, or nobody may look
+        return False
