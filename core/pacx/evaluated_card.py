@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pacx.bundle import Bundle, copied, open_bundle, write_manifest
-from pacx.errors import BundleError
 from pacx.model_card import CARD, with_results, with_section, with_version
+from pacx.naming import check_successor
 from pacx.report_results import BundleResults, read_results
 
 STEP = "pacx bundle card --report"
@@ -40,9 +40,8 @@ def write_evaluated(
         BundleError: ``directory`` exists, or ``version`` is the old one or no version.
         EvaluationError: As for ``evaluated_card``.
     """
+    check_successor(bundle, directory, version)
     manifest = bundle.manifest
-    if version == manifest.version:
-        raise BundleError(f"--version {version} is this bundle's own; give the new one another.")
     card = with_version(evaluated_card(bundle, reports), manifest, version)
     story = manifest.provenance
     told = story.model_copy(update={"steps": (*story.steps, STEP)})

@@ -174,24 +174,12 @@ def fit_all(
         prevalences: Among the patients to come, by label.
 
     Raises:
-        BenchmarkError: No finding has enough films, a prevalence is for no such finding, or
-            films are labelled with classes that exclude each other.
+        BenchmarkError: No finding has enough films, or what :func:`check_fittable` refuses.
     """
-    specs = bundle.manifest.findings
-    known = {spec.label for spec in specs}
+    check_fittable(bundle, benchmark, prevalences)
     targets = {target.label: target for target in benchmark.findings}
-    exclusive = _exclusive(bundle)
-    if exclusive & targets.keys():
-        raise BenchmarkError(
-            f"{', '.join(sorted(exclusive))} exclude each other and cannot be fitted one by one: "
-            "name other labels."
-        )
-    if not set(prevalences) <= known or not all(0 < p < 1 for p in prevalences.values()):
-        raise BenchmarkError(
-            f"Prevalences lie between 0 and 1, for one of {', '.join(sorted(known))}."
-        )
     fits = []
-    for column, spec in enumerate(specs):
+    for column, spec in enumerate(bundle.manifest.findings):
         found = _local(benchmark, targets.get(spec.label), logits[:, column])
         if found is not None:
             learnt = training_films(bundle.manifest, spec)
@@ -202,6 +190,28 @@ def fit_all(
             f"negative films of {MINIMUM_PATIENTS} patients each here."
         )
     return tuple(fits)
+
+
+def check_fittable(bundle: Bundle, benchmark: Benchmark, prevalences: Mapping[str, float]) -> None:
+    """Refuse what can be known to be wrong before a film is read.
+
+    Raises:
+        BenchmarkError: No label is a finding of the bundle, films are labelled with classes that
+            exclude each other, or a prevalence is none or for no finding.
+    """
+    known = {spec.label for spec in bundle.manifest.findings}
+    labels = {target.label for target in benchmark.findings}
+    listed = ", ".join(sorted(known)) or "none"
+    if not known & labels:
+        raise BenchmarkError(f"No label is a finding of the bundle; its findings are {listed}.")
+    exclusive = _exclusive(bundle) & labels
+    if exclusive:
+        raise BenchmarkError(
+            f"{', '.join(sorted(exclusive))} exclude each other and cannot be fitted one by one: "
+            "name other labels."
+        )
+    if not set(prevalences) <= known or not all(0 < p < 1 for p in prevalences.values()):
+        raise BenchmarkError(f"Prevalences lie between 0 and 1, for one of {listed}.")
 
 
 def _exclusive(bundle: Bundle) -> set[str]:

@@ -40,15 +40,19 @@ def calibrate(
 ) -> None:
     """Fit temperatures and thresholds on a hospital's own films, as a new bundle version."""
     from pacx.model import load
+    from pacx.naming import check_successor
     from pacx_evaluation.benchmarks.manifest import manifest_benchmark
     from pacx_evaluation.calibrated_bundle import write_calibrated
-    from pacx_evaluation.local_fit import Aim, fit_all
+    from pacx_evaluation.local_fit import Aim, check_fittable, fit_all
     from pacx_evaluation.predicting import predict_films
 
     aim = Aim(sensitivity=target_sensitivity, false_positive_rate=target_fpr)
+    prevalences = _prevalences(prevalence or [])
     local, model = manifest_benchmark(manifest, label or ()), load(bundle)
+    check_successor(model.bundle, output, version)
+    check_fittable(model.bundle, local, prevalences)
     _, logits = predict_films(model, local.cohort.paths)
-    fits = fit_all(model.bundle, logits, local, aim, _prevalences(prevalence or []))
+    fits = fit_all(model.bundle, logits, local, aim, prevalences)
     write_calibrated(model.bundle, fits, local, output, version)
     _console.print(_fits(fits))
 

@@ -8,21 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from pacx.bundle import HEADS, WEIGHTS, Bundle, file_table, open_bundle, staging, write_manifest
-from pacx.errors import BundleError
-from pacx.manifest import (
-    BundleName,
-    BundleVersion,
-    EncoderSpec,
-    GraphName,
-    GraphSpec,
-    Manifest,
-    Provenance,
-    ReferenceSpec,
-)
+from pacx.manifest import EncoderSpec, GraphName, GraphSpec, Manifest, Provenance, ReferenceSpec
 from pacx.model_card import CARD
+from pacx.naming import check_name, check_version
 from pacx.preprocessing import PreprocessingSpec, normalise
 from pacx_export.card import model_card
 from pacx_export.graphs import Classifier, Graph, graphs
@@ -64,7 +54,8 @@ def export_bundle(
         BundleError: A gate failed, ``directory`` exists, or name or version may not be; nothing is
             written.
     """
-    _check_named(name, version)
+    check_name(name)
+    check_version(version)
     classifier, provenance = load_classifier(run), run.load_provenance()
     anatomy, novelty = load_anatomy(run), load_novelty(run)
     spec = PreprocessingSpec(size=classifier.encoder.config.image_size)
@@ -98,17 +89,6 @@ def export_bundle(
         _write_text(folder / CARD, model_card(manifest, verification.statements))
         write_manifest(folder, manifest.model_copy(update={"refused": verification.refused}))
     return open_bundle(directory)
-
-
-def _check_named(name: str, version: str) -> None:
-    for kind, value, allowed in (
-        (BundleName, name, "small letters, digits, dots and hyphens, at most 64 (--name)"),
-        (BundleVersion, version, "up to three numbers, such as 0.1.0 (--version)"),
-    ):
-        try:
-            TypeAdapter(kind).validate_python(value)
-        except ValidationError as error:
-            raise BundleError(f"A bundle cannot be called {value!r}: {allowed}.") from error
 
 
 def _write_files(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from pacx.bundle import Bundle, open_bundle, write_manifest
 from pacx.engines import open_engine
-from pacx.errors import BenchmarkError
+from pacx.errors import BenchmarkError, BundleError
 from pacx.manifest import FindingSpec
 from pacx.model import Model, load
 from pacx.model_card import missing_statements
@@ -199,8 +199,12 @@ def test_what_cannot_be_calibrated_is_refused(
     tiny_bundle: Bundle, films: DrawnFilms, local: Path, tmp_path: Path
 ) -> None:
     common = ("-o", tmp_path / "x", "--version", "0.2.0")
-    with pytest.raises(BenchmarkError, match="10 positive"):
+    with pytest.raises(BenchmarkError, match=r"its findings are .*Edema"):
         _call(calibrate, tiny_bundle.directory, "--manifest", films.manifest, *common)
+    few = local.with_name("few.csv")
+    pd.read_csv(local).head(12).to_csv(few, index=False)
+    with pytest.raises(BenchmarkError, match="10 positive"):
+        _call(calibrate, tiny_bundle.directory, "--manifest", few, *common)
     for wrong in ("Edema", "Edema=x", "Hernia=0.1", "Edema=1.5"):
         arguments = ("--manifest", local, *common, "--prevalence", wrong)
         with pytest.raises(BenchmarkError, match=r"revalence"):
@@ -209,6 +213,23 @@ def test_what_cannot_be_calibrated_is_refused(
     with pytest.raises(BenchmarkError, match="not at both"):
         _call(calibrate, tiny_bundle.directory, "--manifest", local, *common, *aims)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "output", "error"),
+    [("v2", "x", "up to three numbers"), ("", "x", "own"), ("0.2.0", ".", "exists already")],
+)
+def test_what_cannot_be_written_is_said_before_a_film_is_read(
+    tiny_bundle: Bundle, local: Path, tmp_path: Path, version: str, output: str, error: str
+) -> None:
+    table = pd.read_csv(local)
+    table["path"] = [f"{row}.png" for row in range(len(table))]
+    for name in table["path"]:
+        (tmp_path / name).write_text("no film")
+    table.to_csv(tmp_path / "local.csv", index=False)
+    options = ("-o", tmp_path / output, "--version", version or tiny_bundle.manifest.version)
+    with pytest.raises(BundleError, match=error):
+        _call(calibrate, tiny_bundle.directory, "--manifest", tmp_path / "local.csv", *options)
 
 
 def test_other_columns_of_text_do_not_hinder_a_calibration(
