@@ -29,6 +29,7 @@ from pacx_client._evaluations import (
     EvaluationFailure,
     EvaluationProgress,
     EvaluationProtocol,
+    OnServer,
 )
 from pacx_client._requests import Crop, Include, Outline, PictureFormat, Pooling
 from pacx_client._results import (
@@ -79,6 +80,7 @@ __all__ = [
     "ModelIdentity",
     "NotFound",
     "NotInstalled",
+    "OnServer",
     "Outline",
     "Overloaded",
     "PacxApiError",

@@ -12,7 +12,14 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
-from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
+from pacx_client._evaluations import (
+    LINEAR,
+    Evaluation,
+    EvaluationProtocol,
+    OnServer,
+    packed,
+    silent,
+)
 from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -137,7 +144,7 @@ class AsyncPacxClient:
 
     async def evaluate(
         self,
-        films: Uploadable,
+        films: Uploadable | OnServer,
         *,
         protocols: Collection[EvaluationProtocol] = LINEAR,
         labels: Collection[str] = (),
@@ -145,6 +152,7 @@ class AsyncPacxClient:
         replicates: int = 2000,
         subsets: int = 5,
         seed: int = 0,
+        most_films: int = 200,
     ) -> Evaluation:
         """Ask for an evaluation of the default model; see ``PacxClient.evaluate``."""
         with await asyncio.to_thread(packed, films) as ready:
@@ -157,6 +165,7 @@ class AsyncPacxClient:
                     replicates=replicates,
                     subsets=subsets,
                     seed=seed,
+                    most_films=most_films,
                 )
             )
 

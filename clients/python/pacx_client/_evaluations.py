@@ -19,6 +19,17 @@ LINEAR: tuple[EvaluationProtocol, ...] = ("linear",)
 ENDED = ("succeeded", "failed", "cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class OnServer:
+    """Films that lie on the server already, below the folder that its operator allows.
+
+    Attributes:
+        path: Of their table, from that folder on.
+    """
+
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationProgress:
     """How far an evaluation is.
@@ -83,7 +94,7 @@ def silent(evaluation: Evaluation) -> None:
     """Take no notice."""
 
 
-def packed(films: Uploadable) -> AbstractContextManager[Uploadable]:
+def packed(films: Uploadable | OnServer) -> AbstractContextManager[Uploadable | OnServer]:
     """A folder as a zip in a temporary file, gone when the block ends; all else as it is.
 
     Files are stored as they are, because films hardly shrink.

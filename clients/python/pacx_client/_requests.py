@@ -10,7 +10,7 @@ import httpx
 
 from pacx_client import _responses
 from pacx_client._embeddings import Embeddings
-from pacx_client._evaluations import Evaluation, EvaluationProtocol
+from pacx_client._evaluations import Evaluation, EvaluationProtocol, OnServer
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._uploads import Part, Upload, Uploadable, batches, upload, uploads
 from pacx_client._version import __version__
@@ -46,6 +46,7 @@ class Call(Generic[T]):
         query: Query parameters.
         form: Fields of the form beside the files.
         files: Files of the form.
+        content: A JSON object, in place of a form.
         pure: Whether asking twice changes nothing; if not, a lost connection is not asked again.
         patience_s: Seconds that the server may be silent over it, where that is long.
     """
@@ -57,6 +58,7 @@ class Call(Generic[T]):
     query: Mapping[str, str | list[str]] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Upload, ...] = ()
+    content: Mapping[str, str] | None = None
     pure: bool = True
     patience_s: float = 0.0
 
@@ -70,6 +72,7 @@ class Call(Generic[T]):
             params=self.query,
             data=self.form,
             files=parts,
+            json=self.content,
             headers={"Accept": self.accept},
             timeout=httpx.Timeout(
                 connect=usual.connect, read=patience_s, write=usual.write, pool=usual.pool
@@ -186,7 +189,7 @@ def models() -> Call[tuple[ServedModel, ...]]:
 
 
 def evaluate(
-    films: Uploadable,
+    films: Uploadable | OnServer,
     *,
     protocols: Collection[EvaluationProtocol],
     labels: Collection[str],
@@ -194,10 +197,11 @@ def evaluate(
     replicates: int,
     subsets: int,
     seed: int,
+    most_films: int,
 ) -> Call[Evaluation]:
     """``POST /evaluations``."""
     query: dict[str, str | list[str]] = {"protocol": [*protocols], "label": [*labels]}
-    numbers = {"replicates": replicates, "subsets": subsets, "seed": seed}
+    numbers = {"replicates": replicates, "subsets": subsets, "seed": seed, "films": most_films}
     return Call(
         method="POST",
         path="evaluations",
@@ -205,7 +209,8 @@ def evaluate(
         query=query
         | _given(manifest=manifest)
         | {name: str(number) for name, number in numbers.items()},
-        files=(upload(films),),
+        files=() if isinstance(films, OnServer) else (upload(films),),
+        content={"path": films.path} if isinstance(films, OnServer) else None,
         pure=False,
         patience_s=UNPACKING_S,
     )

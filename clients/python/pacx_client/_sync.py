@@ -12,7 +12,14 @@ import httpx
 
 from pacx_client import _requests
 from pacx_client._embeddings import Embeddings, merge
-from pacx_client._evaluations import LINEAR, Evaluation, EvaluationProtocol, packed, silent
+from pacx_client._evaluations import (
+    LINEAR,
+    Evaluation,
+    EvaluationProtocol,
+    OnServer,
+    packed,
+    silent,
+)
 from pacx_client._requests import Call, Crop, Include, Outline, PictureFormat, Pooling
 from pacx_client._results import Explanation, Prediction, ServedModel
 from pacx_client._retry import Outcome, RetryPolicy, answered
@@ -193,7 +200,7 @@ class PacxClient:
 
     def evaluate(
         self,
-        films: Uploadable,
+        films: Uploadable | OnServer,
         *,
         protocols: Collection[EvaluationProtocol] = LINEAR,
         labels: Collection[str] = (),
@@ -201,6 +208,7 @@ class PacxClient:
         replicates: int = 2000,
         subsets: int = 5,
         seed: int = 0,
+        most_films: int = 200,
     ) -> Evaluation:
         """Ask for an evaluation of the default model; ``wait`` waits for its end.
 
@@ -208,13 +216,15 @@ class PacxClient:
         evaluation has ended.
 
         Args:
-            films: A folder, or a zip or tar, that holds films and a table of them.
+            films: A folder, or a zip or tar, that holds films and a table of them; or ``OnServer``
+                for those that lie there.
             protocols: What is measured.
             labels: Columns of the table to ask about; none means all.
             manifest: The table's name in the folder, where it is not the only one.
             replicates: Bootstrap samples.
             subsets: Few-label subsets.
             seed: Of all that is drawn.
+            most_films: That robustness and speed encode again.
         """
         with packed(films) as ready:
             return self._ask(
@@ -226,6 +236,7 @@ class PacxClient:
                     replicates=replicates,
                     subsets=subsets,
                     seed=seed,
+                    most_films=most_films,
                 )
             )
 

@@ -16,7 +16,15 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from pacx_client import Evaluation, InvalidInput, NotFound, Overloaded, PacxClient, Unauthorized
+from pacx_client import (
+    Evaluation,
+    InvalidInput,
+    NotFound,
+    OnServer,
+    Overloaded,
+    PacxClient,
+    Unauthorized,
+)
 from pacx_evaluation.commands import evaluate
 from tests.evaluation.conftest import DrawnFilms
 from tests.live_server import LiveServer
@@ -250,6 +258,18 @@ def test_manifests_of_the_allowed_folder_need_no_upload(
         assert json.loads(lines[1].removeprefix("data: "))["state"] == "cancelled"
         assert client.delete(asked.headers["location"]).status_code == 204
         assert client.get(asked.headers["location"]).status_code == 404
+
+
+def test_the_client_names_films_that_lie_on_the_server(
+    evaluating: LiveServer, drawn: DrawnFilms
+) -> None:
+    with PacxClient(evaluating.url, api_key=key_of("bert")) as client:
+        asked = client.evaluate(OnServer("manifest.csv"), labels=["opacity"], most_films=3)
+        client.delete_evaluation(asked.id)
+        with pytest.raises(InvalidInput):
+            client.evaluate(OnServer("nowhere.csv"))
+        with pytest.raises(InvalidInput, match="films"):
+            client.evaluate(drawn.folder, most_films=0)
 
 
 def test_bodies_that_are_no_archive_are_refused(evaluating: LiveServer) -> None:
