@@ -80,7 +80,7 @@ def _near(
     table: pd.DataFrame, analyte: str, name: str
 ) -> tuple[NDArray[np.float32], tuple[Exclusion, ...]]:
     """Values that were taken near the film, NaN elsewhere, and how many films have none."""
-    values = numbers(table, f"{analyte}_val", name)
+    values = numbers(table, f"{analyte}_val", name, infinite=True)
     near = np.abs(numbers(table, f"{analyte}_offset", name)) <= LARGEST_OFFSET_DAYS
     never, far = np.isnan(values), ~np.isnan(values) & ~near
     reasons = {

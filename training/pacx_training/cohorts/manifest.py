@@ -153,8 +153,16 @@ def check_columns(table: pd.DataFrame, needed: Sequence[str], name: str) -> None
         raise CohortError(f"{name} lacks the columns {', '.join(lacking)}.")
 
 
-def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
+def numbers(
+    table: pd.DataFrame, column: str, name: str, *, infinite: bool = False
+) -> NDArray[np.float32]:
     """A column as float32 ``[N]``; empty cells are NaN, as those that say so.
+
+    Args:
+        table: As text or with types of its own.
+        column: Of the table.
+        name: Of the table, for errors.
+        infinite: Whether infinity has a meaning there, such as beyond what an assay measures.
 
     Raises:
         CohortError: Names the table, the column and the first row that is no number, or one that
@@ -171,7 +179,8 @@ def numbers(table: pd.DataFrame, column: str, name: str) -> NDArray[np.float32]:
             f"{name}, row {wrong[0] + FIRST_ROW}: {column} is not a number; "
             "leave cells empty where it is not known."
         )
-    endless = np.flatnonzero(np.abs(parsed) > np.finfo(np.float32).max)
+    meant = np.isinf(parsed) if infinite else np.zeros(len(parsed), dtype=np.bool_)
+    endless = np.flatnonzero((np.abs(parsed) > np.finfo(np.float32).max) & ~meant)
     if len(endless):
         raise CohortError(
             f"{name}, row {endless[0] + FIRST_ROW}: {column} is infinite, or too large a number."
