@@ -8,28 +8,47 @@ representations through the network part by part. The gradients are those of the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Representations = Mapping[str, Tensor]
 """Tensors ``[rows, ...]`` by name; those of floating point carry gradients."""
 
 
-@runtime_checkable
-class Comparing(Protocol):
-    """A training step whose loss compares rows; ``forward`` is ``judge(represent(*batch))``.
+class Comparing(nn.Module):
+    """A training step whose loss compares rows: it judges what it represents of a batch.
 
-    Called with ``gradients``, ``forward`` answers :func:`surrogate` as its ``loss`` instead.
+    Parameters that :meth:`judge` trains, such as a temperature, are the module's own.
     """
 
     @property
     def represent(self) -> Callable[..., Representations]:
         """Tells all that the loss needs to know of the rows of a batch."""
+        raise NotImplementedError
 
     def judge(self, representations: Representations) -> dict[str, Tensor]:
         """The loss of rows that were represented, and its parts."""
+        raise NotImplementedError
+
+    def forward(
+        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the loss over the rows of all ranks together, and its parts.
+
+        Args:
+            *batch: What ``represent`` takes.
+            gradients: Of the representations, from a loss over more rows than these; the answer
+                is then only the ``loss`` that brings them back.
+        """
+        representations = self.represent(*batch)
+        if gradients is None:
+            return self.judge(representations)
+        loss = surrogate(representations, gradients)
+        for parameter in self.parameters(recurse=False):
+            # Every parameter takes part in every step, as data parallelism asks.
+            loss = loss + 0 * parameter.sum()
+        return {"loss": loss}
 
 
 def judge_together(

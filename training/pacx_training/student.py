@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pacx_training.encoder import EncoderOutput, VisionTransformer
-from pacx_training.gradient_cache import Representations, surrogate
+from pacx_training.gradient_cache import Comparing, Representations
 from pacx_training.lora import LoraSettings, add_lora, tune_last_blocks
 from pacx_training.objective import (
     contrastive_loss,
@@ -95,7 +95,7 @@ class FrozenFeatures:
         return (cosine_distances(features.cls, before.cls).mean() + patches) / 2
 
 
-class Student(nn.Module):
+class Student(Comparing):
     """Everything that stage 2 trains; the teachers are not part of it."""
 
     def __init__(
@@ -139,26 +139,6 @@ class Student(nn.Module):
     def modalities(self) -> tuple[Modality, ...]:
         """The modalities that it learns from, in the order of ``forward``'s arguments."""
         return tuple(name for name in MODALITIES if name in self.cxr_to)
-
-    def forward(
-        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return the loss over the films of all ranks together, and its parts.
-
-        Args:
-            *batch: What :meth:`represent` takes.
-            gradients: Of the representations, from a loss over more films than these; the answer
-                is then only the ``loss`` that brings them back, see :mod:`.gradient_cache`.
-
-        Returns:
-            ``loss``, ``contrastive_<modality>``, ``regression_<modality>`` and ``scale``, scalars,
-            and ``retention`` where it has a weight.
-        """
-        representations = self.represent(*batch)
-        if gradients is None:
-            return self.judge(representations)
-        # Every parameter takes part in every step, as data parallelism asks.
-        return {"loss": surrogate(representations, gradients) + 0 * self.log_scale}
 
     def represent(self, pixels: Tensor, patients: Tensor, *teachers: Tensor) -> dict[str, Tensor]:
         """Return all that the loss needs to know of some films.

@@ -23,7 +23,7 @@ from pacx.errors import CohortError
 from pacx.manifest import Provenance, Source
 from pacx_training.cohorts.paired import read_paired
 from pacx_training.cohorts.symile_mimic import Split
-from pacx_training.gradient_cache import Representations, surrogate
+from pacx_training.gradient_cache import Comparing, Representations
 from pacx_training.loop import Batch, LoopRecipe, Stage, train
 from pacx_training.objective import contrastive_loss, gathered
 from pacx_training.processes import is_main
@@ -58,7 +58,7 @@ class EcgRecipe(RecipeSection):
         return self
 
 
-class EcgStep(nn.Module):
+class EcgStep(Comparing):
     """One step: tell which two stretches are of one record."""
 
     def __init__(self, teacher: Net1D, recipe: EcgRecipe) -> None:
@@ -70,21 +70,6 @@ class EcgStep(nn.Module):
             nn.Linear(teacher.dimension // 2, recipe.projection),
         )
         self._scale = 1 / recipe.temperature
-
-    def forward(
-        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return the contrastive loss over all ranks, and its share of what chance would give.
-
-        Args:
-            *batch: What :meth:`represent` takes.
-            gradients: Of the representations, from a loss over more records than these; the
-                answer is then only the ``loss`` that brings them back.
-        """
-        representations = self.represent(*batch)
-        if gradients is None:
-            return self.judge(representations)
-        return {"loss": surrogate(representations, gradients)}
 
     def represent(self, first: Tensor, second: Tensor, patients: Tensor) -> dict[str, Tensor]:
         """Return both views of some records.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pacx_training.cohorts.paired import PairedCohort, read_paired
 from pacx_training.cohorts.symile_mimic import ANALYTE_COUNT, SymileSplit
-from pacx_training.gradient_cache import Representations, surrogate
+from pacx_training.gradient_cache import Comparing, Representations
 from pacx_training.loop import LoopRecipe, Stage, train
 from pacx_training.objective import gathered
 from pacx_training.provenance import UNTRAINED, record
@@ -45,31 +44,18 @@ class LabsRecipe(RecipeSection):
         return self
 
 
-class LabsStep(nn.Module):
-    """One step: hide some observed values, reconstruct all."""
+class LabsStep(Comparing):
+    """One step: hide some observed values, reconstruct all.
+
+    The loss is the mean squared error of observed values, and of the hidden among them. Patients
+    have different numbers of values, so that means of parts of a batch have not the mean of the
+    whole: all its errors and values are counted, of every rank and every part.
+    """
 
     def __init__(self, teacher: LaboratoryTeacher, corruption: float) -> None:
         super().__init__()
         self.teacher = teacher
         self.corruption = corruption
-
-    def forward(
-        self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return the mean squared error of observed values, and of the hidden among them.
-
-        Patients have different numbers of values, so that means of parts of a batch have not the
-        mean of the whole: all its errors and values are counted, of every rank and every part.
-
-        Args:
-            *batch: What :meth:`represent` takes.
-            gradients: Of the representations, from a loss over more patients than these; the
-                answer is then only the ``loss`` that brings them back.
-        """
-        representations = self.represent(*batch)
-        if gradients is None:
-            return self.judge(representations)
-        return {"loss": surrogate(representations, gradients)}
 
     def represent(self, percentiles: Tensor, observed: Tensor, drawn: Tensor) -> dict[str, Tensor]:
         """Return each patient's errors and how many values they are of, ``[N]``.
