@@ -28,6 +28,8 @@ make_environment() {
   fi
   echo "Installing PaCX into $folder ..." >&2
   "$python" -m venv --clear "$folder"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$@"
+  "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt "$@"
+  # With all processors, where pip takes one; what cannot be compiled nobody imports.
+  "$folder/bin/python" -m compileall -q -j 0 "$folder" >/dev/null || true
   printf '%s' "$stamp" >"$folder/pacx-stamp"
 }

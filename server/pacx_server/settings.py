@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from pacx.engines.protocol import ENGINES, EngineChoice, Precision
 from pacx.errors import SettingsError
+from pacx_server.evaluations.urgency import Urgency
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./:\-]*$")]
 Scope = Literal["predict", "evaluate", "admin"]
@@ -144,6 +145,11 @@ class Settings(BaseSettings):
         gt=0,
         le=1,
         description="Of the time, for evaluations while others ask; 1 lets their films follow.",
+    )
+    evaluation_urgency: Urgency = Field(
+        "idle",
+        description="What evaluations take of busy processors: idle, what nobody else wants; low, "
+        "a small share.",
     )
     evaluation_queue: int = Field(64, ge=1, description="Evaluations that wait or run.")
     evaluation_queue_per_caller: int = Field(

@@ -45,7 +45,7 @@ def archive(drawn: DrawnFilms, tmp_path_factory: pytest.TempPathFactory) -> Path
 def evaluating_url(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that evaluates for those who have a key."""
     bundle = make_bundle(tmp_path_factory.mktemp("bundles") / "tiny").directory
-    with serving(**settings_of(bundle, tmp_path_factory.mktemp("store"))) as address:
+    with serving(**settings_of(bundle, tmp_path_factory.mktemp("store"), urgency="low")) as address:
         yield address
 
 

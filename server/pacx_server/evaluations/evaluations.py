@@ -274,6 +274,7 @@ class Evaluations:
             root=settings.evaluation_root,
             limits=RunnerLimits(
                 workers=settings.evaluation_workers,
+                urgency=settings.evaluation_urgency,
                 deadline_s=settings.evaluation_deadline_s,
                 retention_s=settings.evaluation_retention_s,
             ),

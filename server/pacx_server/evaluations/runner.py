@@ -20,7 +20,7 @@ from pacx_server.evaluations.job import Failure, Job
 from pacx_server.evaluations.lock import ServerLock
 from pacx_server.evaluations.process import Target, Watched, running
 from pacx_server.evaluations.store import Store
-from pacx_server.evaluations.urgency import URGENCIES
+from pacx_server.evaluations.urgency import URGENCIES, Urgency
 
 POLL_S = 0.5
 AGAIN_S = 2.0
@@ -42,11 +42,13 @@ class RunnerLimits:
 
     Attributes:
         workers: Evaluations at once.
+        urgency: Of their processes at first.
         deadline_s: Longest that one process may take.
         retention_s: How long an evaluation is kept after it has ended.
     """
 
     workers: int
+    urgency: Urgency
     deadline_s: float
     retention_s: float
 
@@ -191,7 +193,7 @@ class Runner:
         """
         until = time.monotonic() + self._limits.deadline_s
         manifest = within / job.source.manifest
-        for urgency in URGENCIES:
+        for urgency in URGENCIES[URGENCIES.index(self._limits.urgency) :]:
             async with running(job, folder, manifest, within, target, urgency) as watched:
                 course = await self._watch(job, watched, until, hungry=urgency == URGENCIES[-1])
             if course != "starved":

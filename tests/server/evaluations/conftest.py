@@ -66,7 +66,8 @@ def evaluating(
     tiny: Path, store: Path, drawn: DrawnFilms, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveServer]:
     """A server that evaluates for its callers, also what lies in the folder of drawn films."""
-    settings = settings_of(tiny, store, root=drawn.folder, workers=2, files=2000)
+    # Other tests keep all processors busy, where an idle process would starve first.
+    settings = settings_of(tiny, store, root=drawn.folder, workers=2, files=2000, urgency="low")
     with running(tmp_path_factory.mktemp("evaluating"), settings) as server:
         yield server
 

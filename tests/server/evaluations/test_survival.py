@@ -66,7 +66,7 @@ def test_a_killed_server_leaves_its_evaluation_to_another(
     tiny: Path, drawn: DrawnFilms, tmp_path: Path
 ) -> None:
     """Two servers share a store; the one that runs an evaluation is killed, then the other too."""
-    settings = settings_of(tiny, tmp_path / "store")
+    settings = settings_of(tiny, tmp_path / "store", urgency="low")
     with ExitStack() as stack:
         servers = []
         for name in ("first", "second"):
@@ -77,7 +77,7 @@ def test_a_killed_server_leaves_its_evaluation_to_another(
         servers.sort(key=lambda server: len(evaluating_processes(server)))
         other, first = servers
         (process,) = evaluating_processes(first)
-        until(lambda: gives_way_to_everybody(process))
+        until(lambda: process.nice() == 10)
         first.signal(signal.SIGKILL)
         until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
         client = anna(stack, other)
@@ -112,6 +112,19 @@ def test_an_evaluation_that_others_leave_nothing_goes_on_with_more_urgency(
             assert os.sched_getscheduler(second.pid) == os.SCHED_OTHER
         ended = client.wait(job.id, poll_s=0.2)
         assert (ended.state, ended.attempts) == ("succeeded", 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no idle class")
+def test_evaluations_begin_with_the_urgency_that_is_set(
+    tiny: Path, drawn: DrawnFilms, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny, tmp_path / "store", urgency="low")
+    with running(tmp_path, settings) as server, ExitStack() as stack:
+        anna(stack, server).evaluate(drawn.folder, labels=["opacity"], replicates=100)
+        until(lambda: bool(evaluating_processes(server)))
+        (process,) = evaluating_processes(server)
+        until(lambda: process.nice() == 10)
+        assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
 
 
 def test_a_server_that_is_stopped_takes_up_its_work_again(

@@ -46,6 +46,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "films.csv"
 
 
+def simulate_given(manifest: Path, output: Path) -> list[str]:
+    """A command line; one process knows the shapes of the heart beats from earlier tests."""
+    films = ["--given", str(manifest), "--size", str(SIZE)]
+    return ["simulate", *films, "--workers", "1", "-o", str(output)]
+
+
 @pytest.fixture(scope="module")
 def films(manifest: Path) -> Cohort:
     return read_manifest(manifest)
@@ -146,7 +152,7 @@ def test_films_must_be_there_to_train_on(films: Cohort, tmp_path: Path) -> None:
 
 
 def test_the_command_takes_a_manifest(manifest: Path, tmp_path: Path) -> None:
-    arguments = ["simulate", "--given", str(manifest), "--size", str(SIZE), "-o", str(tmp_path)]
+    arguments = simulate_given(manifest, tmp_path)
     answer = CliRunner().invoke(app, arguments)
     assert answer.exit_code == 0, answer.output
     assert read_paired(tmp_path).sources("")[0].name == "films"
@@ -164,7 +170,7 @@ def test_some_of_the_films_are_drawn_by_the_seed(films: Cohort) -> None:
 
 
 def test_the_command_draws_as_many_films_as_it_is_told(manifest: Path, tmp_path: Path) -> None:
-    arguments = ["simulate", "--given", str(manifest), "--size", str(SIZE), "-o", str(tmp_path)]
+    arguments = simulate_given(manifest, tmp_path)
     answer = CliRunner().invoke(app, [*arguments, "-n", "12"])
     assert answer.exit_code == 0, answer.output
     cohort = read_paired(tmp_path)
