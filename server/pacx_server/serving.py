@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.bundle import resolve
-from pacx.engines.replay import replay
-from pacx.errors import DeadlineExceeded, EngineUnavailable, PacxError
+from pacx.engines.replay import Reference, read_reference, replay
+from pacx.errors import DeadlineExceeded, EngineUnavailable
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
 from pacx.results import Explanation
@@ -28,6 +28,8 @@ from pacx_server.telemetry import Telemetry
 Pixels = NDArray[np.float32]
 CANARY_INTERVAL_S = 5.0
 """An inference within this time says that the engine is alive, so that probes cost nothing."""
+CANARY_TIMEOUT_S = 10.0
+"""How long a probe waits for the engine to show that it is alive."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,16 +49,24 @@ class ServedModel:
     Args:
         source: Name or folder that it was loaded from.
         model: Verified and warmed up.
+        canary: What says whether the engine still computes right.
         limits: Of the batcher.
         telemetry: Where batches are counted.
     """
 
     def __init__(
-        self, source: str, model: Model, limits: BatchLimits, telemetry: Telemetry
+        self,
+        source: str,
+        model: Model,
+        canary: Reference,
+        limits: BatchLimits,
+        telemetry: Telemetry,
     ) -> None:
         self.source = source
         self.model = model
         self.identity = _identity(model)
+        self._reference = canary
+        self._checking: asyncio.Future[bool] | None = None
         self._telemetry = telemetry
         self._engine = ThreadPoolExecutor(LANES + 1, thread_name_prefix="engine")
         self._batcher: Batcher[Pixels, Outputs] = Batcher(self._run, limits, self._observe)
@@ -132,12 +142,20 @@ class ServedModel:
             raise DeadlineExceeded("There was no explanation before the deadline.") from error
 
     async def healthy(self) -> bool:
-        """Whether the engine answered lately, or repeats the bundle's reference vectors now."""
+        """Whether the engine answered lately, or repeats the bundle's reference vectors now.
+
+        All who ask meanwhile wait for one and the same check, and for so long at most: many
+        probes cost what one costs, and an engine that hangs is not healthy.
+        """
         if not self._batcher.alive:
             return False
         if time.monotonic() - self._answered_at < CANARY_INTERVAL_S:
             return True
-        return await asyncio.get_running_loop().run_in_executor(self._engine, self._canary)
+        if self._checking is None or self._checking.done():
+            loop = asyncio.get_running_loop()
+            self._checking = loop.run_in_executor(self._engine, self._canary)
+        done, _ = await asyncio.wait([self._checking], timeout=CANARY_TIMEOUT_S)
+        return bool(done) and self._checking.result()
 
     async def retire(self) -> None:
         """Wait until nobody uses the model, then free it."""
@@ -146,10 +164,7 @@ class ServedModel:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _canary(self) -> bool:
-        try:
-            passed = replay(self.model.bundle, self.model.engine, "predict").passed
-        except PacxError:
-            return False
+        passed = self._reference.replay(self.model.engine).passed
         if passed:
             self._answered_at = time.monotonic()
         return passed
@@ -184,19 +199,20 @@ async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> 
         EngineUnavailable: Engine or device are not there, or a graph fails its replay here.
         ExtraMissing: The engine's package is not installed.
     """
-    model = await asyncio.to_thread(_load, source, settings)
+    model, canary = await asyncio.to_thread(_load, source, settings)
     limits = BatchLimits(
         max_batch=settings.max_batch,
         max_wait_s=settings.max_wait_ms / 1000,
         count=settings.queue_count,
         size_bytes=settings.queue_bytes,
     )
-    served = ServedModel(source, model, limits, telemetry)
+    served = ServedModel(source, model, canary, limits, telemetry)
     served.batcher.start()
     return served
 
 
-def _load(source: str, settings: Settings) -> Model:
+def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
+    """All that requests will ever need is read now: the folder may hold another bundle by then."""
     if settings.trusted_keys:
         require_signature(resolve(source), settings.trusted_keys)
     model = load(
@@ -210,10 +226,12 @@ def _load(source: str, settings: Settings) -> Model:
     try:
         # The first call replays the bundle's reference vectors; the largest batch warms up memory.
         model.run(np.zeros((settings.max_batch, size, size), dtype=np.float32))
+        if "explain" in model.manifest.graphs:
+            replay(model.bundle, model.engine, "explain")
     except EngineUnavailable as error:
         model.close()
         raise EngineUnavailable(f"{source}: {error.detail}") from error
-    return model
+    return model, read_reference(model.bundle, "predict")
 
 
 def _identity(model: Model) -> ModelIdentity:

@@ -18,8 +18,10 @@ import numpy as np
 import psutil
 import pytest
 
+from pacx.bundle import bundled
 from pacx.errors import BundleError
 from pacx_server.commands import serve
+from pacx_server.serving import CANARY_INTERVAL_S
 from tests.live_server import LiveServer, wait_until_ready
 from tests.server.conftest import Launch
 from tests.server.test_predict import png
@@ -219,6 +221,44 @@ def test_two_models_and_their_reload_under_load(
     assert {answer.json()["model"]["name"] for answer in answers[2]} == {"busy"}
     info = re.findall(r"^pacx_model_info\{.*\}", httpx.get(f"{server.url}/metrics").text, re.M)
     assert len(info) == 2
+
+
+@pytest.mark.parametrize("damage", ["removed", "another"])
+def test_what_is_served_does_not_depend_on_its_folder(
+    launch: Launch, tmp_path: Path, phantom_dicom: bytes, damage: str
+) -> None:
+    """A version that is being replaced on the disk goes on, and says so when it is probed."""
+    folder = shutil.copytree(bundled(), tmp_path / "small")
+    server = launch(bundles=folder)
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        before = client.post("/predict", files={"file": phantom_dicom}).json()
+        shutil.rmtree(folder)
+        if damage == "another":
+            make_bundle(folder, name=before["model"]["name"], version="2.0", shift=1.0)
+        time.sleep(CANARY_INTERVAL_S)
+        assert client.get("/health/ready").is_success
+        check(client.post("/models/pacx-small/reload"), 409, "reload_refused")
+        after = client.post("/predict", files={"file": phantom_dicom}).json()
+        assert (after["model"], after["findings"]) == (before["model"], before["findings"])
+        map_ = {"method": "relevance", "target": "Effusion"}
+        assert client.post("/explanations", params=map_, files={"file": phantom_dicom}).is_success
+
+
+def test_many_probes_cost_what_one_costs(launch: Launch, tmp_path: Path) -> None:
+    slow = make_bundle(tmp_path / "slow", work=300).directory
+    server = launch(bundles=slow)
+
+    async def probe(times: int) -> float:
+        await asyncio.sleep(CANARY_INTERVAL_S)
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            began = time.monotonic()
+            probes = (client.get("/health/ready") for _ in range(times))
+            answers = await asyncio.gather(*probes)
+        assert all(answer.is_success for answer in answers)
+        return time.monotonic() - began
+
+    alone = asyncio.run(probe(1))
+    assert asyncio.run(probe(60)) < 10 * alone
 
 
 def test_sigterm_finishes_what_is_in_flight(
