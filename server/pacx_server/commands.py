@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import Coroutine
 from types import FrameType
@@ -38,6 +39,7 @@ def serve(
     """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
     settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine, device=device)
     settings.check_exposure()
+    _check_address(settings)
     _check_tls(settings)
     for source in settings.bundles:
         _check_bundle(source)
@@ -157,20 +159,41 @@ def _settings(**arguments: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"PACX_{where.upper()}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"PACX_{where.upper()}: {reason}") from error
+    except ValueError as error:  # of tomllib, or of bytes that are no text
+        raise SettingsError(f"pacx.toml cannot be read: {error}.") from error
+
+
+def _check_address(settings: Settings) -> None:
+    """Refuse an address that cannot be listened on while a reason can still be given."""
+    host, port = settings.host, settings.port
+    try:
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no name of a host"
+        raise SettingsError(
+            f"PACX_HOST and PACX_PORT: {host}, {port} cannot be listened on ({reason})."
+        ) from error
 
 
 def _check_tls(settings: Settings) -> None:
     """Refuse a certificate that cannot be used before anything listens."""
     if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise SettingsError("PACX_TLS_KEY is the key of a PACX_TLS_CERTIFICATE: set both.")
         return
-    try:
+    try:  # without a password, where ssl would ask for one on the terminal
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            settings.tls_certificate, settings.tls_key
+            settings.tls_certificate, settings.tls_key, password=""
         )
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(
-            "PACX_TLS_CERTIFICATE and PACX_TLS_KEY are no certificate and its key."
+            "PACX_TLS_CERTIFICATE and PACX_TLS_KEY are no certificate and its key, which may have "
+            "no password."
         ) from error
 
 
