@@ -111,7 +111,9 @@ class Settings(BaseSettings):
     )
     queue_count: int = Field(128, ge=1, description="Images admitted and not yet answered.")
     queue_bytes: int = Field(
-        1024 * MEBIBYTE, ge=1, description="Bytes of uploads and of films to draw, in work."
+        1024 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="Bytes of uploads and of films to draw, in work.",
     )
     deadline_s: float = Field(30, gt=0, description="From a complete body to the answer.")
     drain_s: int = Field(
