@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pacx.bundle import resolve
+from pacx.engines.protocol import Engine, Precision, Tensor
 from pacx.engines.replay import Reference, read_reference, replay
-from pacx.errors import DeadlineExceeded, EngineUnavailable
+from pacx.errors import DeadlineExceeded, EngineError, EngineUnavailable
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
 from pacx.results import Explanation
@@ -41,6 +43,26 @@ class Asked:
     method: str
     target: str | None
     versus: str | None
+
+
+class _WhileAwaited:
+    """An engine that computes nothing more for a caller who has left; others wait for its place."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.precision: Precision = engine.precision
+        self.device = engine.device
+        self.awaited = True
+        self._engine = engine
+
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run one graph; see :class:`pacx.engines.protocol.Engine`."""
+        if not self.awaited:
+            raise EngineError("Nobody waits for the answer.")
+        return self._engine.run(graph, inputs)
+
+    def close(self) -> None:
+        """Leave the engine to its owner."""
 
 
 class ServedModel:
@@ -126,9 +148,11 @@ class ServedModel:
             DeadlineExceeded: There was no answer in time.
             EngineError: The engine failed.
         """
+        model, engine = copy(self.model), _WhileAwaited(self.model.engine)
+        model.engine = engine
         explaining = asyncio.get_running_loop().run_in_executor(
             self._explainer,
-            self.model.explain_from,
+            model.explain_from,
             asked.outputs,
             asked.prepared,
             asked.method,
@@ -140,6 +164,8 @@ class ServedModel:
                 return await explaining
         except TimeoutError as error:
             raise DeadlineExceeded("There was no explanation before the deadline.") from error
+        finally:
+            engine.awaited = False
 
     async def healthy(self) -> bool:
         """Whether the engine answered lately, or repeats the bundle's reference vectors now.

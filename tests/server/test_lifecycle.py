@@ -288,6 +288,44 @@ def test_sigterm_finishes_what_is_in_flight(
     assert server.process.wait(timeout=40) == 0
 
 
+def test_what_is_not_finished_in_time_is_told_so(launch: Launch, phantom_dicom: bytes) -> None:
+    """Whoever has no answer when the grace is over can ask another server at once."""
+    film = {"file": phantom_dicom}
+    server = launch(bundles=bundled(), drain_s=1, deadline_s=240)
+
+    async def story() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=240) as client:
+            question = {"method": "occlusion", "target": "Effusion"}
+            flight = [
+                asyncio.ensure_future(client.post("/explanations", params=question, files=film))
+                for _ in range(5)
+            ]
+            while "pacx_inflight_images 5.0" not in (await client.get("/metrics")).text:
+                pass
+            server.signal(signal.SIGTERM)
+            return list(await asyncio.gather(*flight))
+
+    answers = asyncio.run(story())
+    assert server.process.wait(timeout=10) == 0
+    for answer in answers:
+        check(answer, 503, "not_ready")
+        assert "retry-after" in answer.headers
+    assert '"exception"' not in server.text()
+
+
+def test_an_explanation_ends_with_the_wait_for_it(
+    launch: Launch, busy: Path, phantom_dicom: bytes
+) -> None:
+    """Explanations are made one after the other: who has left must not hold up the others."""
+    server = launch(bundles=busy, deadline_s=1)
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        film = {"file": phantom_dicom}
+        question = {"method": "occlusion", "target": "Brightness"}
+        late = client.post("/explanations", params=question, files=film)
+        check(late, 504, "deadline_exceeded")
+        assert client.post("/explanations", files=film).is_success
+
+
 def test_a_killed_decoder_is_replaced_and_counted(launch: Launch, phantom_dicom: bytes) -> None:
     server = launch(decode_workers=1)
 
