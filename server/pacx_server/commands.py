@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import signal
 import socket
 import ssl
 from collections.abc import Coroutine
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
+import structlog
 import typer
 import uvicorn
 from pydantic import ValidationError
@@ -25,6 +28,9 @@ from pacx_server.service import Service
 from pacx_server.settings import Settings
 
 KEEP_ALIVE_S = 75
+STARVED_EVERY_S = 60.0
+
+log = structlog.get_logger("pacx.server")
 
 
 def serve(
@@ -69,6 +75,7 @@ class _Server(uvicorn.Server):
         self._service: Service = app.state.service
         self._stopping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+        self._starved_at = -math.inf
         super().__init__(
             uvicorn.Config(
                 app,
@@ -95,6 +102,7 @@ class _Server(uvicorn.Server):
         del sockets
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.set_exception_handler(self._on_loop_error)
         await super().startup()
         self._service.evaluations.url = self._own_url()
         self._spawn(self._announce())
@@ -120,6 +128,15 @@ class _Server(uvicorn.Server):
 
     def _reload(self) -> None:
         self._spawn(self._service.catalogue.reload_all())
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say once in a while that descriptors are used up, which asyncio does at every attempt."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+            loop.default_exception_handler(context)
+        elif loop.time() > self._starved_at + STARVED_EVERY_S:
+            self._starved_at = loop.time()
+            log.error("no descriptor is left for further connections; see the limit on open files")
 
     async def _announce(self) -> None:
         await self._service.settled.wait()

@@ -22,6 +22,7 @@ from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx.reading import ReadingLimits, ReadingOptions, read
 from pacx_server.decoder import OPEN_FILES, Confinement
 from pacx_server.decoding import DecoderPool
+from tests.live_server import limited
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.server.conftest import Launch
 
@@ -242,14 +243,8 @@ async def settled(decoders: DecoderPool) -> None:
 
 def test_limits_of_the_system_that_are_lower_stay(phantom_dicom: bytes, launch: Launch) -> None:
     """Descriptors and processor time of a user may be few; that is no fault of a file."""
-    few = OPEN_FILES - 24
-    script = (
-        "import resource; "
-        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({few}, {few})); "
-        "resource.setrlimit(resource.RLIMIT_CPU, (500, 500)); "
-        "from pacx.cli import main; main()"
-    )
-    server = launch(program=("-c", script), decode_workers=1, decode_cpu_s=1000)
+    program = limited(RLIMIT_NOFILE=OPEN_FILES - 24, RLIMIT_CPU=500)
+    server = launch(program=program, decode_workers=1, decode_cpu_s=1000)
     film = {"file": phantom_dicom}
     assert httpx.post(f"{server.url}/predict", files=film, timeout=60).is_success
 
