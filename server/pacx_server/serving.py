@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pacx.bundle import resolve
 from pacx.engines.protocol import Engine, Precision, Tensor
 from pacx.engines.replay import Reference, read_reference, replay
-from pacx.errors import DeadlineExceeded, EngineError, EngineUnavailable
+from pacx.errors import BundleError, DeadlineExceeded, EngineError, PacxError
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
 from pacx.results import Explanation
@@ -238,6 +238,15 @@ async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> 
 
 
 def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
+    try:
+        return _load_verified(source, settings)
+    except (BundleError, EngineError) as error:
+        if source in error.detail:
+            raise
+        raise type(error)(f"{source}: {error.detail}") from error
+
+
+def _load_verified(source: str, settings: Settings) -> tuple[Model, Reference]:
     """All that requests will ever need is read now: the folder may hold another bundle by then."""
     if settings.trusted_keys:
         require_signature(resolve(source), settings.trusted_keys)
@@ -254,10 +263,10 @@ def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
         model.run(np.zeros((settings.max_batch, size, size), dtype=np.float32))
         if "explain" in model.manifest.graphs:
             replay(model.bundle, model.engine, "explain")
-    except EngineUnavailable as error:
+        return model, read_reference(model.bundle, "predict")
+    except PacxError:
         model.close()
-        raise EngineUnavailable(f"{source}: {error.detail}") from error
-    return model, read_reference(model.bundle, "predict")
+        raise
 
 
 def _identity(model: Model) -> ModelIdentity:

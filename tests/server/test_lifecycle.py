@@ -51,6 +51,8 @@ def broken(tmp_path: Path, kind: str) -> Path:
     manifest = json.loads((folder / "manifest.json").read_text())
     if kind == "hash":
         (folder / "predict.onnx").write_bytes(b"x" * manifest["files"]["predict.onnx"]["bytes"])
+    elif kind == "endless":
+        manifest["encoder"]["depth"] = 10**30
     elif kind == "schema":
         manifest["schema_version"] = 99
     elif kind == "labels":
@@ -59,7 +61,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
         manifest["heads"][0]["findings"][0]["training_positives"] = 0
     elif kind == "missing":
         (folder / "reference.safetensors").unlink()
-    if kind in ("schema", "labels", "untrained"):
+    if kind in ("schema", "labels", "untrained", "endless"):
         (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -69,6 +71,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
     [
         ("hash", "predict.onnx has another checksum"),
         ("schema", "unknown schema version"),
+        ("endless", "encoder.depth: Input should be less than or equal to 1024"),
         ("labels", "number of findings differs"),
         ("untrained", "training_positives"),
         ("missing", "reference.safetensors is missing"),
@@ -94,6 +97,17 @@ def test_a_folder_that_is_no_bundle_is_named_once(tmp_path: Path, make: bool) ->
 def test_a_graph_that_fails_its_replay_here_is_refused_in_one_line(tmp_path: Path) -> None:
     words = refused(tmp_path, bundles=str(broken(tmp_path, "replay")))
     assert "fails the bundle's own check" in words
+
+
+def test_the_second_of_two_bundles_is_refused_by_its_own_line_alone(
+    tmp_path: Path, tiny: Path
+) -> None:
+    second = broken(tmp_path, "replay")
+    words = refused(tmp_path, bundles=f"{tiny},{second}")
+    assert words.startswith("engine_unavailable: ")
+    assert f"{second}:Thegraph" in words.replace(" ", "")  # wherever its lines were broken
+    twice = refused(tmp_path, bundles=f"{tiny},{tiny}")
+    assert twice == "settings_invalid: Two bundles are called tiny."
 
 
 @pytest.mark.parametrize(

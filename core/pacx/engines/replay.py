@@ -117,7 +117,7 @@ class GatedEngine:
         if not report.passed:
             raise EngineUnavailable(
                 f"The graph {report.graph} is not offered on {self.name} in {self.precision}, "
-                f"because it fails the bundle's own check: {report.reason}."
+                f"because it fails the bundle's own check: {report.reason.rstrip('.')}."
             )
 
 
