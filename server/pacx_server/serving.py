@@ -244,6 +244,8 @@ def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
         if source in error.detail:
             raise
         raise type(error)(f"{source}: {error.detail}") from error
+    except OSError as error:
+        raise BundleError(f"{source} cannot be read: {error.strerror}.") from error
 
 
 def _load_verified(source: str, settings: Settings) -> tuple[Model, Reference]:

@@ -121,6 +121,9 @@ def test_used_up_descriptors_are_said_once_and_connections_wait(launch: Launch) 
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         while "no descriptor is left" not in server.text():
             assert client.get("/livez").is_success
+        refused = client.post("/models/tiny/reload")
+        assert (refused.status_code, refused.json()["code"]) == (409, "reload_refused")
+        assert "Too many open files" in refused.json()["detail"]
         assert httpx.get(f"{server.url}/livez", timeout=60).is_success  # once others have gone
     assert server.text().count("descriptor is left") == 1
     assert "out of system resource" not in server.text()
