@@ -90,6 +90,14 @@ def lacking(module: str) -> tuple[str, str]:
     return "-c", f"import sys; sys.modules[{module!r}] = None; from pacx.cli import main; main()"
 
 
+def limited(**limits: int) -> tuple[str, str]:
+    """The program ``pacx`` under limits of the system, by their names in :mod:`resource`."""
+    calls = [
+        f"resource.setrlimit(resource.{name}, ({most}, {most}))" for name, most in limits.items()
+    ]
+    return "-c", "; ".join(("import resource", *calls, "from pacx.cli import main", "main()"))
+
+
 def stop(process: subprocess.Popen[bytes]) -> int:
     """Stop a server gently, and hard where that does not help; gives its exit code."""
     process.terminate()

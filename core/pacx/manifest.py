@@ -179,11 +179,11 @@ class EncoderSpec(_Frozen):
     """The shape of the fused vision transformer."""
 
     architecture: str = Field(description="Its name in timm, such as vit_small_patch16_224.")
-    embedding_dimension: int
-    depth: int
-    heads: int
-    patch_size: int
-    grid: tuple[int, int]
+    embedding_dimension: int = Field(ge=1, le=65_536)
+    depth: int = Field(ge=0, le=1024)
+    heads: int = Field(ge=1, le=1024)
+    patch_size: int = Field(ge=1, le=2048)
+    grid: tuple[Annotated[int, Field(ge=1, le=2048)], Annotated[int, Field(ge=1, le=2048)]]
 
 
 class FileEntry(_Frozen):

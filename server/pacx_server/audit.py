@@ -11,13 +11,16 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
+import structlog
 from pydantic import SecretStr
 
 from pacx.errors import SettingsError
 from pacx_server.context import RequestContext
+
+log = structlog.get_logger("pacx.audit")
 
 
 class AuditLog:
@@ -34,6 +37,7 @@ class AuditLog:
     def __init__(self, path: Path | None, key: SecretStr | None) -> None:
         self._key = None if key is None else key.get_secret_value().encode()
         self._file = None if path is None else _open(path)
+        self._torn = False
 
     @property
     def wants_pseudonyms(self) -> bool:
@@ -45,7 +49,7 @@ class AuditLog:
         return hmac.new(self._key or b"", study_sha256.encode(), hashlib.sha256).hexdigest()
 
     def write(self, route: str, context: RequestContext, status: int | None) -> None:
-        """Append one request."""
+        """Append one request; what the disk does not take is logged instead, and nobody waits."""
         if self._file is None:
             return
         entry = {
@@ -58,7 +62,19 @@ class AuditLog:
             "request_id": context.request_id,
             "studies": context.studies,
         }
-        self._file.write(json.dumps(entry) + "\n")
+        try:
+            self._append(json.dumps(entry).encode() + b"\n")
+        except OSError as error:
+            log.error("a line of the audit log is lost", reason=error.strerror, **entry)
+
+    def _append(self, line: bytes) -> None:
+        """Write a line whole, on a line of its own also behind one that was cut off."""
+        if self._file is None:
+            return
+        rest = b"\n" + line if self._torn else line
+        while rest:
+            written = self._file.write(rest) or 0
+            self._torn, rest = written < len(rest), rest[written:]
 
     def close(self) -> None:
         """Close the file."""
@@ -66,8 +82,8 @@ class AuditLog:
             self._file.close()
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path) -> FileIO:
     try:
-        return path.open("a", buffering=1, encoding="utf-8")
+        return path.open("ab", buffering=0)
     except OSError as error:
         raise SettingsError("PACX_AUDIT_LOG names a file that cannot be opened.") from error

@@ -36,14 +36,18 @@ class Catalogue:
             BundleError: A bundle is missing or damaged.
             EngineError: A bundle cannot run here.
         """
-        models: dict[str, ServedModel] = {}
-        for source in self._settings.bundles:
-            served = await open_served(source, self._settings, self._telemetry)
-            if served.identity.name in models:
-                raise SettingsError(f"Two bundles are called {served.identity.name}.")
-            models[served.identity.name] = served
+        opened: list[ServedModel] = []
+        try:
+            for source in self._settings.bundles:
+                opened.append(await open_served(source, self._settings, self._telemetry))
+                _check_names(opened)
+        except BaseException:
+            for served in opened:
+                self._retire(served)
+            raise
+        for served in opened:
             self._telemetry.announce(served.identity, served=True)
-        self._models = models
+        self._models = {served.identity.name: served for served in opened}
 
     def get(self, name: str | None) -> ServedModel:
         """Find a model; without a name, the default one.
@@ -109,3 +113,9 @@ class Catalogue:
         task = asyncio.get_running_loop().create_task(served.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+
+def _check_names(models: list[ServedModel]) -> None:
+    *others, last = (served.identity.name for served in models)
+    if last in others:
+        raise SettingsError(f"Two bundles are called {last}.")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 import signal
+import socket
 import ssl
 from collections.abc import Coroutine
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
+import structlog
 import typer
 import uvicorn
 from pydantic import ValidationError
@@ -24,6 +28,9 @@ from pacx_server.service import Service
 from pacx_server.settings import Settings
 
 KEEP_ALIVE_S = 75
+STARVED_EVERY_S = 60.0
+
+log = structlog.get_logger("pacx.server")
 
 
 def serve(
@@ -38,6 +45,7 @@ def serve(
     """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
     settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine, device=device)
     settings.check_exposure()
+    _check_address(settings)
     _check_tls(settings)
     for source in settings.bundles:
         _check_bundle(source)
@@ -67,6 +75,7 @@ class _Server(uvicorn.Server):
         self._service: Service = app.state.service
         self._stopping: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
+        self._starved_at = -math.inf
         super().__init__(
             uvicorn.Config(
                 app,
@@ -93,6 +102,7 @@ class _Server(uvicorn.Server):
         del sockets
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.set_exception_handler(self._on_loop_error)
         await super().startup()
         self._service.evaluations.url = self._own_url()
         self._spawn(self._announce())
@@ -118,6 +128,15 @@ class _Server(uvicorn.Server):
 
     def _reload(self) -> None:
         self._spawn(self._service.catalogue.reload_all())
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say once in a while that descriptors are used up, which asyncio does at every attempt."""
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)):
+            loop.default_exception_handler(context)
+        elif loop.time() > self._starved_at + STARVED_EVERY_S:
+            self._starved_at = loop.time()
+            log.error("no descriptor is left for further connections; see the limit on open files")
 
     async def _announce(self) -> None:
         await self._service.settled.wait()
@@ -157,20 +176,41 @@ def _settings(**arguments: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"PACX_{where.upper()}: {first['msg']}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"PACX_{where.upper()}: {reason}") from error
+    except ValueError as error:  # of tomllib, or of bytes that are no text
+        raise SettingsError(f"pacx.toml cannot be read: {error}.") from error
+
+
+def _check_address(settings: Settings) -> None:
+    """Refuse an address that cannot be listened on while a reason can still be given."""
+    host, port = settings.host, settings.port
+    try:
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no name of a host"
+        raise SettingsError(
+            f"PACX_HOST and PACX_PORT: {host}, {port} cannot be listened on ({reason})."
+        ) from error
 
 
 def _check_tls(settings: Settings) -> None:
     """Refuse a certificate that cannot be used before anything listens."""
     if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise SettingsError("PACX_TLS_KEY is the key of a PACX_TLS_CERTIFICATE: set both.")
         return
-    try:
+    try:  # without a password, where ssl would ask for one on the terminal
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            settings.tls_certificate, settings.tls_key
+            settings.tls_certificate, settings.tls_key, password=""
         )
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(
-            "PACX_TLS_CERTIFICATE and PACX_TLS_KEY are no certificate and its key."
+            "PACX_TLS_CERTIFICATE and PACX_TLS_KEY are no certificate and its key, which may have "
+            "no password."
         ) from error
 
 

@@ -36,6 +36,8 @@ from pacx_server.silence import silence_libraries
 KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 OPEN_FILES = 64
+CONFINED = b"confined"
+"""The first thing that a process says."""
 _STUDY = Tag(0x0020, 0x000D)
 
 log = logging.getLogger(__name__)
@@ -92,8 +94,9 @@ def scrubbed_environment() -> dict[str, str]:
 
 
 def serve(connection: Connection, inbox: Inbox, confinement: Confinement) -> None:
-    """Decode one file after the other until the other end closes."""
+    """Say that the limits hold, then decode one file after the other until the other end closes."""
     _confine(confinement)
+    connection.send_bytes(CONFINED)
     while True:
         try:
             job = Job.model_validate_json(connection.recv_bytes())
@@ -166,17 +169,28 @@ def _confine(confinement: Confinement) -> None:
     silence_libraries()
     with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - not a path to keep
         mapped_bytes = int(statm.read().split()[0]) * resource.getpagesize()
-    address_space = mapped_bytes + confinement.memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    _limit(resource.RLIMIT_AS, mapped_bytes + confinement.memory_bytes)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
     if not forbid_sockets():
         log.warning("this system cannot keep decoding processes off the network")
+
+
+def _limit(kind: int, wanted: int) -> None:
+    """Limit for good what the process may use; a limit of the system that is lower stays."""
+    allowed = _allowed(kind, wanted)
+    resource.setrlimit(kind, (allowed, allowed))
+
+
+def _allowed(kind: int, wanted: int) -> int:
+    hard = resource.getrlimit(kind)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _allow_cpu(seconds: int) -> None:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     used_s = int(usage.ru_utime + usage.ru_stime)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (used_s + seconds + 1, hard))
+    allowed_s = _allowed(resource.RLIMIT_CPU, used_s + seconds + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed_s, hard))

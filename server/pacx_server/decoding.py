@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from pacx.errors import PacxError, PixelDataCorrupt, TooComplex
+from pacx.errors import PacxError, PixelDataCorrupt, SettingsError, TooComplex
 from pacx.preprocessing import PreprocessingSpec
 from pacx_server import decoder
 from pacx_server.decoder import Confinement, Job
@@ -30,6 +31,10 @@ from pacx_server.worker import Decoded, Worker
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+"""Until the next attempt to start a process, where the system refuses one."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own, and Python makes a private folder
 
 
@@ -71,16 +76,29 @@ class DecoderPool:
         self._claims: FairQueue[_Claim] = FairQueue()
         self._threads = ThreadPoolExecutor(workers + 1, thread_name_prefix="decoding")
         self._chores: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def start(self) -> None:
-        """Start all processes."""
+        """Start all processes.
+
+        Raises:
+            SettingsError: The system does not let one start.
+        """
         # Python terminates daemons at its exit and waits for them; these ignore that signal.
         atexit.register(self._kill)
         await self._in_thread(_start_forkserver)
-        await asyncio.gather(*(self._hire() for _ in range(self._count)))
+        try:
+            await asyncio.gather(*(self._hire() for _ in range(self._count)))
+        except (EOFError, OSError) as error:
+            raise SettingsError(
+                f"A decoding process does not start ({type(error).__name__}). PACX_DECODE_WORKERS "
+                "and PACX_DECODE_MEMORY_BYTES must fit the system's limits on processes, memory "
+                "and open files."
+            ) from error
 
     async def close(self) -> None:
         """Stop all processes."""
+        self._closing = True
         if self._chores:
             await asyncio.wait(self._chores)
         await asyncio.gather(*(self._in_thread(worker.bury) for worker in self._all))
@@ -95,6 +113,14 @@ class DecoderPool:
     def pids(self) -> list[int]:
         """Process ids of all workers."""
         return sorted(worker.pid for worker in self._all if worker.pid is not None)
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process to decode with; those that died idle are replaced."""
+        for worker in [worker for worker in self._idle if not worker.alive]:
+            self._idle.remove(worker)
+            self._give_back(worker, "crashed")
+        return bool(self._all)
 
     async def decode(
         self,
@@ -191,7 +217,13 @@ class DecoderPool:
 
     async def _replace(self, worker: Worker) -> None:
         await self._in_thread(worker.bury)
-        await self._hire()
+        while not self._closing:
+            try:
+                await self._hire()
+                break
+            except (EOFError, OSError) as error:
+                log.error("a decoding process does not start: %s", type(error).__name__)
+            await asyncio.sleep(RETRY_S)
 
     async def _hire(self) -> None:
         worker = await self._in_thread(lambda: Worker(self._confinement))

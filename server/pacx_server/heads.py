@@ -1,5 +1,7 @@
 """The head of a request, from the first byte to the empty line: bounded in time and in bytes.
 
+So is, in bytes, what a chunked body has beside its data; its trailers are left out.
+
 Uvicorn bounds neither, and what it cannot parse it answers in a form of its own.
 """
 
@@ -46,6 +48,9 @@ class _BoundedHeads(BoundedSending):
     on_refusal: Callable[[PacxError], None]
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _in_head = False
+    _body_came = False
+    _framing_bytes = 0
     _refusal: PacxError | None = None
     _in_work: RequestResponseCycle | None = None
 
@@ -63,9 +68,10 @@ class _BoundedHeads(BoundedSending):
             return  # what follows cannot be read, and is taken only so that nothing is lost
         if self._deadline is None and not self._answering:
             self._begin()  # also by blank lines, which the parser leaves out
-        before = self._deadline
+        before, self._body_came = self._deadline, False
         super().data_received(data)
-        if self._deadline is None or self._refusal is not None:
+        if self._deadline is None:
+            self._bound_framing(len(data))
             return
         # A head that begins within the data stands behind bytes of the request before it.
         self._head_bytes += len(data) if self._deadline is before else 1
@@ -75,13 +81,24 @@ class _BoundedHeads(BoundedSending):
     def on_message_begin(self) -> None:
         if self._deadline is None:
             self._begin()
+        self._in_head = True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what stands behind a body is no field of the head (RFC 9110, 6.5.1)
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._end()
+        self._in_head = False
+        self._framing_bytes = 0
         super().on_headers_complete()
         if not self._last_waits:
             self._in_work = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        self._body_came = True
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         if self.pipeline:
@@ -119,6 +136,14 @@ class _BoundedHeads(BoundedSending):
             self._deadline.cancel()
             self._deadline = None
 
+    def _bound_framing(self, size_bytes: int) -> None:
+        """Count what comes in place of a body, in extensions of its chunks and in trailers."""
+        waited_for = self.cycle is not None and self.cycle.more_body
+        self._framing_bytes += size_bytes if waited_for and not self._body_came else 0
+        if self._framing_bytes > LARGEST_HEAD_BYTES:
+            limit = f"{LARGEST_HEAD_BYTES} bytes"
+            self._refuse(HeadTooLarge(f"Trailers and extensions of chunks have at most {limit}."))
+
     def _expire(self) -> None:
         if self._answering:  # a head that came before its turn waits for the answer before it
             self._deadline = self.loop.call_later(self.timeout_s, self._expire)
@@ -130,6 +155,8 @@ class _BoundedHeads(BoundedSending):
 
     def _refuse(self, error: PacxError) -> None:
         """Answer with an error, after what came whole before it has been answered."""
+        if self._refusal is not None:
+            return  # one is enough
         self._end()
         self._refusal = error
         self._give_up_body()

@@ -99,7 +99,7 @@ class Service:
 
     async def ready(self) -> bool:
         """Whether a request would be answered now, shown by an inference."""
-        if self.state != "ready":
+        if self.state != "ready" or not self.decoders.alive:
             return False
         return all([await served.healthy() for served in self.catalogue])
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pacx.bundle import resolve
-from pacx.engines.replay import replay
-from pacx.errors import DeadlineExceeded, EngineUnavailable, PacxError
+from pacx.engines.protocol import Engine, Precision, Tensor
+from pacx.engines.replay import Reference, read_reference, replay
+from pacx.errors import BundleError, DeadlineExceeded, EngineError, PacxError
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
 from pacx.results import Explanation
@@ -28,6 +30,8 @@ from pacx_server.telemetry import Telemetry
 Pixels = NDArray[np.float32]
 CANARY_INTERVAL_S = 5.0
 """An inference within this time says that the engine is alive, so that probes cost nothing."""
+CANARY_TIMEOUT_S = 10.0
+"""How long a probe waits for the engine to show that it is alive."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,22 +45,50 @@ class Asked:
     versus: str | None
 
 
+class _WhileAwaited:
+    """An engine that computes nothing more for a caller who has left; others wait for its place."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.precision: Precision = engine.precision
+        self.device = engine.device
+        self.awaited = True
+        self._engine = engine
+
+    def run(self, graph: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run one graph; see :class:`pacx.engines.protocol.Engine`."""
+        if not self.awaited:
+            raise EngineError("Nobody waits for the answer.")
+        return self._engine.run(graph, inputs)
+
+    def close(self) -> None:
+        """Leave the engine to its owner."""
+
+
 class ServedModel:
     """A model behind a batcher.
 
     Args:
         source: Name or folder that it was loaded from.
         model: Verified and warmed up.
+        canary: What says whether the engine still computes right.
         limits: Of the batcher.
         telemetry: Where batches are counted.
     """
 
     def __init__(
-        self, source: str, model: Model, limits: BatchLimits, telemetry: Telemetry
+        self,
+        source: str,
+        model: Model,
+        canary: Reference,
+        limits: BatchLimits,
+        telemetry: Telemetry,
     ) -> None:
         self.source = source
         self.model = model
         self.identity = _identity(model)
+        self._reference = canary
+        self._checking: asyncio.Future[bool] | None = None
         self._telemetry = telemetry
         self._engine = ThreadPoolExecutor(LANES + 1, thread_name_prefix="engine")
         self._batcher: Batcher[Pixels, Outputs] = Batcher(self._run, limits, self._observe)
@@ -116,9 +148,11 @@ class ServedModel:
             DeadlineExceeded: There was no answer in time.
             EngineError: The engine failed.
         """
+        model, engine = copy(self.model), _WhileAwaited(self.model.engine)
+        model.engine = engine
         explaining = asyncio.get_running_loop().run_in_executor(
             self._explainer,
-            self.model.explain_from,
+            model.explain_from,
             asked.outputs,
             asked.prepared,
             asked.method,
@@ -130,14 +164,24 @@ class ServedModel:
                 return await explaining
         except TimeoutError as error:
             raise DeadlineExceeded("There was no explanation before the deadline.") from error
+        finally:
+            engine.awaited = False
 
     async def healthy(self) -> bool:
-        """Whether the engine answered lately, or repeats the bundle's reference vectors now."""
+        """Whether the engine answered lately, or repeats the bundle's reference vectors now.
+
+        All who ask meanwhile wait for one and the same check, and for so long at most: many
+        probes cost what one costs, and an engine that hangs is not healthy.
+        """
         if not self._batcher.alive:
             return False
         if time.monotonic() - self._answered_at < CANARY_INTERVAL_S:
             return True
-        return await asyncio.get_running_loop().run_in_executor(self._engine, self._canary)
+        if self._checking is None or self._checking.done():
+            loop = asyncio.get_running_loop()
+            self._checking = loop.run_in_executor(self._engine, self._canary)
+        done, _ = await asyncio.wait([self._checking], timeout=CANARY_TIMEOUT_S)
+        return bool(done) and self._checking.result()
 
     async def retire(self) -> None:
         """Wait until nobody uses the model, then free it."""
@@ -146,10 +190,7 @@ class ServedModel:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _canary(self) -> bool:
-        try:
-            passed = replay(self.model.bundle, self.model.engine, "predict").passed
-        except PacxError:
-            return False
+        passed = self._reference.replay(self.model.engine).passed
         if passed:
             self._answered_at = time.monotonic()
         return passed
@@ -184,19 +225,31 @@ async def open_served(source: str, settings: Settings, telemetry: Telemetry) -> 
         EngineUnavailable: Engine or device are not there, or a graph fails its replay here.
         ExtraMissing: The engine's package is not installed.
     """
-    model = await asyncio.to_thread(_load, source, settings)
+    model, canary = await asyncio.to_thread(_load, source, settings)
     limits = BatchLimits(
         max_batch=settings.max_batch,
         max_wait_s=settings.max_wait_ms / 1000,
         count=settings.queue_count,
         size_bytes=settings.queue_bytes,
     )
-    served = ServedModel(source, model, limits, telemetry)
+    served = ServedModel(source, model, canary, limits, telemetry)
     served.batcher.start()
     return served
 
 
-def _load(source: str, settings: Settings) -> Model:
+def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
+    try:
+        return _load_verified(source, settings)
+    except (BundleError, EngineError) as error:
+        if source in error.detail:
+            raise
+        raise type(error)(f"{source}: {error.detail}") from error
+    except OSError as error:
+        raise BundleError(f"{source} cannot be read: {error.strerror}.") from error
+
+
+def _load_verified(source: str, settings: Settings) -> tuple[Model, Reference]:
+    """All that requests will ever need is read now: the folder may hold another bundle by then."""
     if settings.trusted_keys:
         require_signature(resolve(source), settings.trusted_keys)
     model = load(
@@ -210,10 +263,12 @@ def _load(source: str, settings: Settings) -> Model:
     try:
         # The first call replays the bundle's reference vectors; the largest batch warms up memory.
         model.run(np.zeros((settings.max_batch, size, size), dtype=np.float32))
-    except EngineUnavailable as error:
+        if "explain" in model.manifest.graphs:
+            replay(model.bundle, model.engine, "explain")
+        return model, read_reference(model.bundle, "predict")
+    except PacxError:
         model.close()
-        raise EngineUnavailable(f"{source}: {error.detail}") from error
-    return model
+        raise
 
 
 def _identity(model: Model) -> ModelIdentity:

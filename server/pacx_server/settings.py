@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
@@ -25,6 +26,7 @@ HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./:\-]*$")]
 Scope = Literal["predict", "evaluate", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MEBIBYTE = 2**20
+DAY_S = 86_400
 
 
 class ApiKey(BaseModel):
@@ -60,7 +62,11 @@ class Settings(BaseSettings):
     """How the server runs; what is not said here has no switch."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PACX_", toml_file="pacx.toml", frozen=True, extra="forbid"
+        env_prefix="PACX_",
+        toml_file="pacx.toml",
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -82,7 +88,9 @@ class Settings(BaseSettings):
         "cpu",
         description="Where the engine runs, or Triton's address; there is no silent fallback.",
     )
-    engine_threads: int | None = Field(None, ge=1, description="None leaves it to the engine.")
+    engine_threads: int | None = Field(
+        None, ge=1, le=1024, description="None leaves it to the engine."
+    )
 
     max_file_bytes: int = Field(64_000_000, ge=1, description="Largest file.")
     max_request_bytes: int = Field(256_000_000, ge=1, description="Largest multi-file body.")
@@ -95,29 +103,46 @@ class Settings(BaseSettings):
     )
     refuse_lateral: bool = Field(False, description="Answer lateral views with 422.")
 
-    max_batch: int = Field(8, ge=1, description="Images the engine runs at once.")
+    max_batch: int = Field(8, ge=1, le=1024, description="Images the engine runs at once.")
     max_wait_ms: float = Field(
-        0, ge=0, description="Wait of an idle engine for batch mates; 0 is right for most."
+        0,
+        ge=0,
+        le=60_000,
+        description="Wait of an idle engine for batch mates; 0 is right for most.",
     )
     queue_count: int = Field(128, ge=1, description="Images admitted and not yet answered.")
     queue_bytes: int = Field(
-        1024 * MEBIBYTE, ge=1, description="Bytes of uploads and of films to draw, in work."
+        1024 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="Bytes of uploads and of films to draw, in work.",
     )
     deadline_s: float = Field(30, gt=0, description="From a complete body to the answer.")
-    drain_s: int = Field(30, ge=1, description="What SIGTERM leaves to requests in flight.")
+    drain_s: int = Field(
+        30, ge=1, le=DAY_S, description="What SIGTERM leaves to requests in flight."
+    )
 
     decode_workers: int = Field(
-        default_factory=lambda: max(2, os.cpu_count() or 1), ge=1, description="Processes."
+        default_factory=lambda: max(2, os.cpu_count() or 1),
+        ge=1,
+        le=1024,
+        description="Processes.",
     )
     decode_memory_bytes: int = Field(
-        2048 * MEBIBYTE, ge=64 * MEBIBYTE, description="Address space of one decoding."
+        2048 * MEBIBYTE,
+        ge=64 * MEBIBYTE,
+        le=MEBIBYTE**2,
+        description="Address space of one decoding.",
     )
-    decode_cpu_s: int = Field(10, ge=1, description="Processor time of one decoding.")
+    decode_cpu_s: int = Field(10, ge=1, le=DAY_S, description="Processor time of one decoding.")
     decode_deadline_s: float = Field(15, gt=0, description="Wall-clock time of one decoding.")
     decode_recycle_after: int = Field(1000, ge=1, description="Files before a fresh process.")
 
-    api_keys: tuple[ApiKey, ...] = Field((), description="Callers that are let in by key.")
-    oidc: OidcIssuer | None = Field(None, description="Callers that are let in by bearer token.")
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = Field(
+        (), description="Callers that are let in by key."
+    )
+    oidc: Annotated[OidcIssuer | None, NoDecode] = Field(
+        None, description="Callers that are let in by bearer token."
+    )
     allow_unauthenticated: bool = Field(
         False, description="Serve beyond loopback with neither keys nor TLS."
     )
@@ -164,7 +189,7 @@ class Settings(BaseSettings):
     evaluation_files: int = Field(100_000, ge=1, description="Files of an archive.")
     evaluation_upload_s: float = Field(3600, gt=0, description="From request line to end of body.")
     evaluation_deadline_s: float = Field(
-        86_400, gt=0, description="Longest that one evaluation may run."
+        DAY_S, gt=0, description="Longest that one evaluation may run."
     )
     evaluation_retention_s: float = Field(
         604_800, ge=0, description="How long a report is kept; films go when the evaluation ends."
@@ -177,7 +202,9 @@ class Settings(BaseSettings):
 
     audit_log: Path | None = Field(None, description="JSON lines: who asked what, when.")
     audit_key: SecretStr | None = Field(
-        None, description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256)."
+        None,
+        min_length=8,
+        description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = Field(
@@ -190,6 +217,16 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("api_keys", "oidc", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError("JSON is expected, as docs/operations.md shows it") from error
 
     @classmethod
     def settings_customise_sources(

@@ -43,6 +43,12 @@ class UploadLimits:
     body_bytes: int
     timeout_s: float
 
+    def body_limit_bytes(self, headers: Headers) -> int:
+        """Longest body of a type: one that is the file itself may be no longer than a file."""
+        if media_type(headers) in RAW_TYPES:
+            return min(self.file_bytes, self.body_bytes)
+        return self.body_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
@@ -69,7 +75,7 @@ def check_headers(headers: Headers, limits: UploadLimits) -> int:
         TooLarge: The declared length is over the limit.
     """
     check_coding(headers)
-    declared = check_length(headers, limits.body_bytes)
+    declared = check_length(headers, limits.body_limit_bytes(headers))
     if media_type(headers) not in (*RAW_TYPES, FORM_TYPE):
         raise UnsupportedMediaType(
             f"Send one of {', '.join(RAW_TYPES)}, or {FORM_TYPE} with a part named file."
@@ -123,7 +129,7 @@ async def read_upload(
         BodyTimeout: The body came too slowly.
         QueueFull: An undeclared body does not fit beside those in work.
     """
-    body = _counted(request, limits, ticket, declared)
+    body = _counted(request, limits.body_limit_bytes(request.headers), ticket, declared)
     async with _in_time(limits.timeout_s):
         if media_type(request.headers) == FORM_TYPE:
             upload = await _read_form(request.headers, body, limits)
@@ -136,7 +142,9 @@ async def read_upload(
 async def read_body(request: Request, limits: UploadLimits, ticket: Ticket, declared: int) -> bytes:
     """Read a body that is no upload; raises as :func:`read_upload` does."""
     async with _in_time(limits.timeout_s):
-        return b"".join([chunk async for chunk in _counted(request, limits, ticket, declared)])
+        return b"".join(
+            [chunk async for chunk in _counted(request, limits.body_bytes, ticket, declared)]
+        )
 
 
 @asynccontextmanager
@@ -149,13 +157,13 @@ async def _in_time(timeout_s: float) -> AsyncGenerator[None, None]:
 
 
 async def _counted(
-    request: Request, limits: UploadLimits, ticket: Ticket, declared: int
+    request: Request, limit_bytes: int, ticket: Ticket, declared: int
 ) -> AsyncGenerator[bytes, None]:
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if received > limits.body_bytes:
-            raise TooLarge(f"The body may have at most {limits.body_bytes} bytes.")
+        if received > limit_bytes:
+            raise TooLarge(f"The body may have at most {limit_bytes} bytes.")
         if not declared:
             ticket.hold(size_bytes=len(chunk))
         yield chunk

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pacx.errors import InputError, PacxError, PixelDataCorrupt
 from pacx.preprocessing import Geometry, ModelInput
 from pacx_server import decoder
-from pacx_server.decoder import Confinement, Job, Reply
+from pacx_server.decoder import CONFINED, Confinement, Job, Reply
 from pacx_server.inbox import Inbox
 from pacx_server.pipe import read_exactly
 from pacx_server.schemas import ImageFacts, WarningNote
@@ -22,6 +22,7 @@ from pacx_server.schemas import ImageFacts, WarningNote
 LARGEST_REPLY_BYTES = 2**20
 SEND_BUFFER_BYTES = 2**20
 """The pixels of an answer fit, so that a process need not wait until they are fetched."""
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 2.0
 
 
@@ -47,7 +48,14 @@ class Decoded:
 
 
 class Worker:
-    """One process with its pipe and its memory; used by one thread at a time."""
+    """One process with its pipe and its memory; used by one thread at a time.
+
+    Args:
+        confinement: What the process may use.
+
+    Raises:
+        EOFError, OSError: The process does not start, or cannot keep to its limits.
+    """
 
     def __init__(self, confinement: Confinement) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -60,8 +68,13 @@ class Worker:
             name="pacx-decoder",
             daemon=True,
         )
-        self._process.start()
-        theirs.close()
+        try:
+            self._process.start()
+            theirs.close()
+            self._wait_until_confined()
+        except (EOFError, OSError):
+            self._let_go()
+            raise
         self.files = 0
 
     @property
@@ -92,9 +105,18 @@ class Worker:
         """Free what is left of the process; returns its exit code."""
         self._process.kill()
         self._process.join(STOP_TIMEOUT_S)
+        self._let_go()
+        return self._process.exitcode
+
+    def _wait_until_confined(self) -> None:
+        if not self._connection.poll(START_TIMEOUT_S):
+            self._process.kill()
+            raise TimeoutError
+        self._connection.recv_bytes(len(CONFINED))
+
+    def _let_go(self) -> None:
         self._connection.close()
         self._inbox.close()
-        return self._process.exitcode
 
 
 def _widen(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -48,11 +48,13 @@ def launch(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lau
     """Starts servers with settings of their own; stops them when the test ends."""
     with ExitStack() as stack:
 
-        def start(*, wait: bool = True, **settings: object) -> LiveServer:
+        def start(
+            *, wait: bool = True, program: Sequence[str] = ("-m", "pacx"), **settings: object
+        ) -> LiveServer:
             environment = {"PACX_BUNDLES": str(tiny), "PACX_PRECISION": "f32"} | {
                 f"PACX_{name.upper()}": str(value) for name, value in settings.items()
             }
             folder = tmp_path_factory.mktemp("launched")
-            return stack.enter_context(running(folder, environment, wait=wait))
+            return stack.enter_context(running(folder, environment, wait=wait, program=program))
 
         yield start

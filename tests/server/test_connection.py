@@ -7,11 +7,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from tests.live_server import LiveServer, running
+from tests.live_server import LiveServer, limited, running
+from tests.server.conftest import Launch
 from tests.server.test_decoding import large_png
 
 
@@ -109,3 +111,19 @@ def test_a_kept_connection_survives_answers_without_a_body(server: LiveServer) -
             answer = client.get("/livez")
             assert "connection" not in answer.headers
             assert client.get("/nothing").status_code == 404
+
+
+def test_used_up_descriptors_are_said_once_and_connections_wait(launch: Launch) -> None:
+    server = launch(program=limited(RLIMIT_NOFILE=64), header_timeout_s=2)
+    with httpx.Client(base_url=server.url, timeout=60) as client, ExitStack() as stack:
+        assert client.get("/livez").is_success
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        while "no descriptor is left" not in server.text():
+            assert client.get("/livez").is_success
+        refused = client.post("/models/tiny/reload")
+        assert (refused.status_code, refused.json()["code"]) == (409, "reload_refused")
+        assert "Too many open files" in refused.json()["detail"]
+        assert httpx.get(f"{server.url}/livez", timeout=60).is_success  # once others have gone
+    assert server.text().count("descriptor is left") == 1
+    assert "out of system resource" not in server.text()

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
-from pacx.errors import NotAnImage, TooComplex
+from pacx.errors import NotAnImage, SettingsError, TooComplex
 from pacx.preprocessing import PreprocessingSpec, prepare
 from pacx.reading import ReadingLimits, ReadingOptions, read
-from pacx_server.decoder import Confinement
+from pacx_server.decoder import OPEN_FILES, Confinement
 from pacx_server.decoding import DecoderPool
+from tests.live_server import limited
 from tests.phantom_dicom import chest_pixels, dicom_bytes
+from tests.server.conftest import Launch
 
 SPEC = PreprocessingSpec()
 MEBIBYTE = 2**20
@@ -235,6 +239,44 @@ async def settled(decoders: DecoderPool) -> None:
     """Wait until a replacement that is under way has ended."""
     await until(lambda: bool(decoders.pids))
     await asyncio.sleep(0.05)
+
+
+def test_limits_of_the_system_that_are_lower_stay(phantom_dicom: bytes, launch: Launch) -> None:
+    """Descriptors and processor time of a user may be few; that is no fault of a file."""
+    program = limited(RLIMIT_NOFILE=OPEN_FILES - 24, RLIMIT_CPU=500)
+    server = launch(program=program, decode_workers=1, decode_cpu_s=1000)
+    film = {"file": phantom_dicom}
+    assert httpx.post(f"{server.url}/predict", files=film, timeout=60).is_success
+
+
+def test_processes_that_do_not_start_are_no_fault_of_a_file(phantom_dicom: bytes) -> None:
+    """Whoever waits is answered once the system lets one start; nobody is ready before."""
+
+    async def story() -> None:
+        async with pool(workers=1) as decoders:
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            os.kill(decoders.pids[0], signal.SIGKILL)
+            await until(lambda: not runs(decoders.pids[0]))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds(), hard[1]))
+            try:
+                waiting = asyncio.ensure_future(decoders.decode(phantom_dicom, SPEC))
+                await asyncio.sleep(0.5)
+                assert not decoders.alive
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, hard)
+            assert (await waiting).facts.rows == 500
+            assert decoders.alive
+
+    play(story())
+
+
+def test_a_pool_whose_processes_do_not_start_is_refused() -> None:
+    async def story() -> None:
+        with pytest.raises(SettingsError, match="PACX_DECODE_MEMORY_BYTES"):
+            async with pool(memory_bytes=2**80):
+                pass
+
+    play(story())
 
 
 def test_callers_take_turns_at_the_processes() -> None:

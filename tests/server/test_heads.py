@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from tests.live_server import LiveServer, running
+from tests.server.conftest import Launch
 from tests.server.test_decoding import large_png
 from tests.server.test_problems import read_answer
 
@@ -148,6 +150,57 @@ def test_a_body_whose_chunks_are_broken(server: LiveServer, before: bytes) -> No
         answers = read_answer(connection).split(b"HTTP/1.1 ")[1:]
     assert [answer[:3] for answer in answers] == [b"200"] * bool(before) + [b"400"]
     assert b"malformed_request" in answers[-1]
+
+
+CHUNKED = (
+    b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+    b"transfer-encoding: chunked\r\n\r\n4\r\nnone\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [(b"0\r\n", b"x-trailer: DOE^JANE\r\n"), (b"0\r\nx-trailer: ", b"y"), (b"4;", b"y")],
+    ids=["trailers", "one trailer", "extension of a chunk"],
+)
+def test_a_body_whose_framing_has_no_end(
+    server: LiveServer, endless: tuple[bytes, bytes], phantom_dicom: bytes
+) -> None:
+    begin, more = endless
+    with connected(server) as connection:
+        connection.sendall(CHUNKED + begin)
+        time.sleep(0.1)  # so that what follows comes without a byte of the body
+        connection.sendall(more * (1_000_000 // len(more)))
+        answer = read_answer(connection)
+    check(answer, 431, "head_too_large")
+    assert b"JANE" not in answer
+    film = {"file": phantom_dicom}
+    assert httpx.post(f"{server.url}/predict", files=film, timeout=60).is_success
+
+
+def test_chunks_with_extensions_and_a_few_trailers_are_read(
+    server: LiveServer, phantom_dicom: bytes
+) -> None:
+    head = CHUNKED.partition(b"4\r\n")[0].replace(b"image/png", b"application/dicom")
+    half = len(phantom_dicom) // 2
+    chunks = [
+        b"%x;name=value\r\n" % len(part) + part + b"\r\n"
+        for part in (phantom_dicom[:half], phantom_dicom[half:])
+    ]
+    last = LIVE.replace(b"host: x", b"host: x\r\nconnection: close")
+    with connected(server) as connection:
+        connection.sendall(head + b"".join(chunks) + b"0\r\nx-digest: 1\r\n\r\n" + last)
+        answers = read_answer(connection).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200", b"200"]
+
+
+def test_a_key_behind_the_body_lets_nobody_in(launch: Launch) -> None:
+    """It has passed no proxy's rules for heads, and a head is complete before its body."""
+    digest = hashlib.sha256(b"a key").hexdigest()
+    server = launch(api_keys=json.dumps([{"name": "ward", "sha256": digest}]))
+    with connected(server) as connection:
+        connection.sendall(CHUNKED + b"0\r\nx-api-key: a key\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_body_has_its_own_time(server: LiveServer, phantom_dicom: bytes) -> None:

@@ -18,8 +18,10 @@ import numpy as np
 import psutil
 import pytest
 
+from pacx.bundle import bundled
 from pacx.errors import BundleError
 from pacx_server.commands import serve
+from pacx_server.serving import CANARY_INTERVAL_S
 from tests.live_server import LiveServer, wait_until_ready
 from tests.server.conftest import Launch
 from tests.server.test_predict import png
@@ -49,6 +51,8 @@ def broken(tmp_path: Path, kind: str) -> Path:
     manifest = json.loads((folder / "manifest.json").read_text())
     if kind == "hash":
         (folder / "predict.onnx").write_bytes(b"x" * manifest["files"]["predict.onnx"]["bytes"])
+    elif kind == "endless":
+        manifest["encoder"]["depth"] = 10**30
     elif kind == "schema":
         manifest["schema_version"] = 99
     elif kind == "labels":
@@ -57,7 +61,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
         manifest["heads"][0]["findings"][0]["training_positives"] = 0
     elif kind == "missing":
         (folder / "reference.safetensors").unlink()
-    if kind in ("schema", "labels", "untrained"):
+    if kind in ("schema", "labels", "untrained", "endless"):
         (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -67,6 +71,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
     [
         ("hash", "predict.onnx has another checksum"),
         ("schema", "unknown schema version"),
+        ("endless", "encoder.depth: Input should be less than or equal to 1024"),
         ("labels", "number of findings differs"),
         ("untrained", "training_positives"),
         ("missing", "reference.safetensors is missing"),
@@ -92,6 +97,17 @@ def test_a_folder_that_is_no_bundle_is_named_once(tmp_path: Path, make: bool) ->
 def test_a_graph_that_fails_its_replay_here_is_refused_in_one_line(tmp_path: Path) -> None:
     words = refused(tmp_path, bundles=str(broken(tmp_path, "replay")))
     assert "fails the bundle's own check" in words
+
+
+def test_the_second_of_two_bundles_is_refused_by_its_own_line_alone(
+    tmp_path: Path, tiny: Path
+) -> None:
+    second = broken(tmp_path, "replay")
+    words = refused(tmp_path, bundles=f"{tiny},{second}")
+    assert words.startswith("engine_unavailable: ")
+    assert f"{second}:Thegraph" in words.replace(" ", "")  # wherever its lines were broken
+    twice = refused(tmp_path, bundles=f"{tiny},{tiny}")
+    assert twice == "settings_invalid: Two bundles are called tiny."
 
 
 @pytest.mark.parametrize(
@@ -221,6 +237,44 @@ def test_two_models_and_their_reload_under_load(
     assert len(info) == 2
 
 
+@pytest.mark.parametrize("damage", ["removed", "another"])
+def test_what_is_served_does_not_depend_on_its_folder(
+    launch: Launch, tmp_path: Path, phantom_dicom: bytes, damage: str
+) -> None:
+    """A version that is being replaced on the disk goes on, and says so when it is probed."""
+    folder = shutil.copytree(bundled(), tmp_path / "small")
+    server = launch(bundles=folder)
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        before = client.post("/predict", files={"file": phantom_dicom}).json()
+        shutil.rmtree(folder)
+        if damage == "another":
+            make_bundle(folder, name=before["model"]["name"], version="2.0", shift=1.0)
+        time.sleep(CANARY_INTERVAL_S)
+        assert client.get("/health/ready").is_success
+        check(client.post("/models/pacx-small/reload"), 409, "reload_refused")
+        after = client.post("/predict", files={"file": phantom_dicom}).json()
+        assert (after["model"], after["findings"]) == (before["model"], before["findings"])
+        map_ = {"method": "relevance", "target": "Effusion"}
+        assert client.post("/explanations", params=map_, files={"file": phantom_dicom}).is_success
+
+
+def test_many_probes_cost_what_one_costs(launch: Launch, tmp_path: Path) -> None:
+    slow = make_bundle(tmp_path / "slow", work=300).directory
+    server = launch(bundles=slow)
+
+    async def probe(times: int) -> float:
+        await asyncio.sleep(CANARY_INTERVAL_S)
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            began = time.monotonic()
+            probes = (client.get("/health/ready") for _ in range(times))
+            answers = await asyncio.gather(*probes)
+        assert all(answer.is_success for answer in answers)
+        return time.monotonic() - began
+
+    alone = asyncio.run(probe(1))
+    assert asyncio.run(probe(60)) < 10 * alone
+
+
 def test_sigterm_finishes_what_is_in_flight(
     launch: Launch, busy: Path, phantom_dicom: bytes
 ) -> None:
@@ -246,6 +300,44 @@ def test_sigterm_finishes_what_is_in_flight(
     assert statuses == [200] * 100
     assert (ready, late) == (503, 503)
     assert server.process.wait(timeout=40) == 0
+
+
+def test_what_is_not_finished_in_time_is_told_so(launch: Launch, phantom_dicom: bytes) -> None:
+    """Whoever has no answer when the grace is over can ask another server at once."""
+    film = {"file": phantom_dicom}
+    server = launch(bundles=bundled(), drain_s=1, deadline_s=240)
+
+    async def story() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=240) as client:
+            question = {"method": "occlusion", "target": "Effusion"}
+            flight = [
+                asyncio.ensure_future(client.post("/explanations", params=question, files=film))
+                for _ in range(5)
+            ]
+            while "pacx_inflight_images 5.0" not in (await client.get("/metrics")).text:
+                pass
+            server.signal(signal.SIGTERM)
+            return list(await asyncio.gather(*flight))
+
+    answers = asyncio.run(story())
+    assert server.process.wait(timeout=10) == 0
+    for answer in answers:
+        check(answer, 503, "not_ready")
+        assert "retry-after" in answer.headers
+    assert '"exception"' not in server.text()
+
+
+def test_an_explanation_ends_with_the_wait_for_it(
+    launch: Launch, busy: Path, phantom_dicom: bytes
+) -> None:
+    """Explanations are made one after the other: who has left must not hold up the others."""
+    server = launch(bundles=busy, deadline_s=1)
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        film = {"file": phantom_dicom}
+        question = {"method": "occlusion", "target": "Brightness"}
+        late = client.post("/explanations", params=question, files=film)
+        check(late, 504, "deadline_exceeded")
+        assert client.post("/explanations", files=film).is_success
 
 
 def test_a_killed_decoder_is_replaced_and_counted(launch: Launch, phantom_dicom: bytes) -> None:

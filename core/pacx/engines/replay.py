@@ -117,7 +117,7 @@ class GatedEngine:
         if not report.passed:
             raise EngineUnavailable(
                 f"The graph {report.graph} is not offered on {self.name} in {self.precision}, "
-                f"because it fails the bundle's own check: {report.reason}."
+                f"because it fails the bundle's own check: {report.reason.rstrip('.')}."
             )
 
 
@@ -146,17 +146,41 @@ def replay(bundle: Bundle, engine: Engine, graph: str) -> GraphReport:
     Raises:
         BundleError: The reference file does not belong to the manifest.
     """
+    return read_reference(bundle, graph).replay(engine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """The reference vectors of one graph, which outlive a bundle that is replaced on the disk."""
+
+    bundle: Bundle
+    graph: str
+    inputs: Mapping[str, Tensor]
+    expected: Mapping[str, Tensor]
+
+    def replay(self, engine: Engine) -> GraphReport:
+        """Run the graph on its reference inputs and compare with what torch answered."""
+        try:
+            actual = engine.run(self.graph, self.inputs)
+        except EngineError as error:
+            return GraphReport(graph=self.graph, failure=error.detail)
+        differences = compare(self.bundle, engine.precision, actual, self.expected)
+        return GraphReport(graph=self.graph, differences=differences)
+
+
+def read_reference(bundle: Bundle, graph: str) -> Reference:
+    """Read the reference vectors of one graph.
+
+    Raises:
+        BundleError: The reference file does not belong to the manifest.
+    """
     vectors = load_file(bundle.path(bundle.manifest.reference.file))
     inputs = _part(vectors, f"{graph}.input.")
     expected = _part(vectors, f"{graph}.output.")
     _check_preprocessing(bundle, vectors, inputs)
     if set(expected) != {tensor.name for tensor in graph_spec(bundle, graph).outputs}:
         raise BundleError(f"{bundle.manifest.reference.file}: an output of {graph} is missing.")
-    try:
-        actual = engine.run(graph, inputs)
-    except EngineError as error:
-        return GraphReport(graph=graph, failure=error.detail)
-    return GraphReport(graph=graph, differences=compare(bundle, engine.precision, actual, expected))
+    return Reference(bundle=bundle, graph=graph, inputs=inputs, expected=expected)
 
 
 def compare(

@@ -8,15 +8,18 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pacx.errors import NotReady
 from pacx_server.audit import AuditLog
 from pacx_server.context import OK, RequestContext, open_context
 from pacx_server.middleware.connection import ClientClosed
-from pacx_server.problems import respond_to_fault
+from pacx_server.problems import respond_to, respond_to_fault
 from pacx_server.telemetry import Telemetry
 from pacx_server.tracing import Tracing
 
 QUIET = ("/health", "/livez", "/readyz", "/metrics", "/static")
 """Routes that are asked so often that their success is no news."""
+
+_ENDING = NotReady("The server ended before it could answer.", retry_after_s=5)
 
 log = structlog.get_logger("pacx.access")
 
@@ -50,9 +53,11 @@ class Observation:
             await self._app(scope, receive, answer.send)
         except ClientClosed:
             answer.context.outcome = "client_closed"
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # the time to drain is over
             answer.context.outcome = "cancelled"
-            raise
+            if answer.status is not None:
+                raise
+            await respond_to(_ENDING, scope)(scope, receive, answer.send)
         except Exception:
             log.exception("a request failed unforeseen")
             fault = respond_to_fault(scope)

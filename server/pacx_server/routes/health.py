@@ -39,8 +39,11 @@ async def ready(service: TheService) -> Ready:
 
 async def check_ready(service: Service) -> None:
     """Raise ``NotReady`` where a request would not be answered now."""
-    if not await service.ready():
-        raise NotReady(f"The server is {service.state}.", retry_after_s=1)
+    if await service.ready():
+        return
+    if service.state == "ready":
+        raise NotReady("A model, or every decoding process, does not answer.", retry_after_s=1)
+    raise NotReady(f"The server is {service.state}.", retry_after_s=1)
 
 
 @router.get("/info", responses=problems(401, 403), dependencies=[MAY_PREDICT])

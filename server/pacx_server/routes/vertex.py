@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
+from pacx.errors import SettingsError
 from pacx_server.callers import PredictCaller, TheService
 from pacx_server.routes.health import ready
 from pacx_server.routes.kserve import predict_instances
@@ -21,7 +23,14 @@ def mount(app: FastAPI, settings: Settings) -> None:
     """Add what the settings name; the addresses are the operator's, so OpenAPI leaves them out."""
     router = APIRouter(include_in_schema=False)
     if settings.predict_route is not None:
+        _check_free(app, settings.predict_route)
         router.add_api_route(settings.predict_route, predict, methods=["POST"])
     if settings.health_route is not None:
         router.add_api_route(settings.health_route, ready, methods=["GET"])
     app.include_router(router)
+
+
+def _check_free(app: FastAPI, path: str) -> None:
+    asked = {"type": "http", "method": "POST", "path": path, "headers": []}
+    if any(route.matches(asked)[0] == Match.FULL for route in app.routes):
+        raise SettingsError(f"PACX_PREDICT_ROUTE: {path} has a meaning of its own; choose another.")
