@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import ssl
+import tomllib
 from collections.abc import Coroutine
 from types import FrameType
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableSetting
 from threadpoolctl import threadpool_limits
 
 from pacx.bundle import open_bundle, resolve
@@ -158,6 +160,10 @@ def _settings(**arguments: object) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"PACX_{where.upper()}: {first['msg']}") from error
+    except UnreadableSetting as error:
+        raise SettingsError(f"{error}: it must be JSON.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"pacx.toml: {error}") from error
 
 
 def _check_tls(settings: Settings) -> None:

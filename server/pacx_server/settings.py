@@ -51,7 +51,10 @@ class OidcIssuer(BaseModel):
     )
     images_per_minute: int | None = Field(None, ge=1, description="Quota of each caller.")
     refresh_cooldown_s: float = Field(
-        30, ge=0, description="Least time between two fetches of keys that unknown tokens cause."
+        30,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least time between two fetches of keys that unknown tokens cause.",
     )
 
 
@@ -171,7 +174,9 @@ class Settings(BaseSettings):
 
     audit_log: Path | None = Field(None, description="JSON lines: who asked what, when.")
     audit_key: SecretStr | None = Field(
-        None, description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256)."
+        None,
+        min_length=1,
+        description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = Field(

@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from pacx.errors import NotReady, SettingsError
+from pacx_server.commands import serve
 from pacx_server.oidc import TokenVerifier
 from pacx_server.settings import OidcIssuer, Settings
 from tests.live_server import LiveServer, running
@@ -276,6 +277,26 @@ def test_nobody_listens_to_a_network_without_protection(host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_loopback_needs_none(host: str) -> None:
     Settings(host=host).check_exposure()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("PACX_API_KEYS", "{", "api_keys"),
+        ("PACX_AUDIT_KEY", "", "PACX_AUDIT_KEY"),
+        (
+            "PACX_OIDC",
+            '{"issuer": "x", "audience": "y", "jwks_url": "http://a", "refresh_cooldown_s": "inf"}',
+            "PACX_OIDC.REFRESH_COOLDOWN_S",
+        ),
+    ],
+)
+def test_what_cannot_be_a_setting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, named: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=named):
+        serve()
 
 
 def test_a_key_that_is_no_hash_is_refused() -> None:
