@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pacx.errors import NotReady, QueueFull, QuotaExceeded, TooLarge
+from pacx.errors import NotReady, QueueFull, QuotaExceeded
 from pacx_server.presence import Presence
 from pacx_server.security import Principal
 
@@ -32,7 +32,6 @@ class Ticket:
         """Ask for more places.
 
         Raises:
-            TooLarge: So many will never find room.
             QueueFull: A bound is reached; the message says which.
             QuotaExceeded: The caller's quota is used up.
         """
@@ -80,7 +79,6 @@ class Admission:
 
         Raises:
             NotReady: The server is starting or shutting down.
-            TooLarge: So many bytes will never find room.
             QueueFull: A bound is reached; the message says which.
             QuotaExceeded: The caller's quota is used up.
         """
@@ -96,7 +94,6 @@ class Admission:
 
     def take(self, ticket: Ticket, images: int, size_bytes: int) -> None:
         """Count more places for a ticket; see :meth:`Ticket.hold`."""
-        self._check_possible(ticket, images, size_bytes)
         free = self._count - self.images
         if images > free:
             raise QueueFull(
@@ -115,17 +112,6 @@ class Admission:
         self.images += images
         self.bytes_held += size_bytes
         self._held[ticket.principal.name] += images
-
-    def _check_possible(self, ticket: Ticket, images: int, size_bytes: int) -> None:
-        """Refuse for good what would not find room in an idle server either."""
-        images += ticket.images
-        if images > self._count:
-            raise TooLarge(f"The server takes at most {self._count} images at once.")
-        if ticket.size_bytes + size_bytes > self._size_bytes:
-            raise TooLarge(f"The server takes at most {self._size_bytes} bytes at once.")
-        quota = ticket.principal.images_per_minute
-        if quota is not None and images > quota:
-            raise TooLarge(f"This caller may send {quota} images a minute, and no more at once.")
 
     def _charge(self, principal: Principal, images: int) -> None:
         if principal.images_per_minute is None or not images:

@@ -18,6 +18,8 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 30
 KEYS_LIFESPAN_S = 300
 FETCH_TIMEOUT_S = 5
+_UNREACHABLE = (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError)
+"""Also what PyJWT lets through: a connection that breaks off, or keys that are no JSON."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@|:\-]{1,128}")
 
 
@@ -59,7 +61,7 @@ class TokenVerifier:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
+        except _UNREACHABLE as error:
             raise NotReady("The identity provider cannot be reached.", retry_after_s=5) from error
         except jwt.PyJWTError as error:
             raise Unauthenticated("The token is not valid.") from error
@@ -79,4 +81,6 @@ def _scopes(claims: dict[str, Any]) -> frozenset[Scope]:
     """Scopes of ours among ``scope`` (RFC 8693) or ``scp``."""
     granted = claims.get("scope", claims.get("scp", ""))
     names = granted.split() if isinstance(granted, str) else granted
+    if not isinstance(names, list):
+        return frozenset()
     return frozenset(scope for scope in SCOPES if scope in names)

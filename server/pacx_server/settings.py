@@ -54,7 +54,10 @@ class OidcIssuer(BaseModel):
     )
     images_per_minute: int | None = Field(None, ge=1, description="Quota of each caller.")
     refresh_cooldown_s: float = Field(
-        30, ge=0, description="Least time between two fetches of keys that unknown tokens cause."
+        30,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least time between two fetches of keys that unknown tokens cause.",
     )
 
 
@@ -112,9 +115,7 @@ class Settings(BaseSettings):
     )
     queue_count: int = Field(128, ge=1, description="Images admitted and not yet answered.")
     queue_bytes: int = Field(
-        1024 * MEBIBYTE,
-        ge=MEBIBYTE,
-        description="Bytes of uploads and of films to draw, in work.",
+        1024 * MEBIBYTE, ge=1, description="Bytes of uploads and of films to draw, in work."
     )
     deadline_s: float = Field(30, gt=0, description="From a complete body to the answer.")
     drain_s: int = Field(
@@ -203,7 +204,7 @@ class Settings(BaseSettings):
     audit_log: Path | None = Field(None, description="JSON lines: who asked what, when.")
     audit_key: SecretStr | None = Field(
         None,
-        min_length=8,
+        min_length=1,
         description="Keys the pseudonyms of studies in the audit log (HMAC-SHA-256).",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"

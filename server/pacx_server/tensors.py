@@ -20,6 +20,7 @@ from pacx.errors import MalformedRequest
 from pacx_server.base64_text import decode_base64
 
 LENGTH_HEADER = "inference-header-content-length"
+MOST_SIDES = 4
 Parameters = dict[str, JsonValue]
 Array = NDArray[np.float32]
 
@@ -28,7 +29,8 @@ class InputTensor(BaseModel):
     """One input."""
 
     name: str
-    shape: list[int]
+    # Bounded, for the product of a million sides is a number that takes minutes to compute.
+    shape: list[int] = Field(max_length=MOST_SIDES)
     datatype: Literal["BYTES", "FP32"]
     parameters: Parameters = {}
     data: list[Any] | None = Field(None, description="Flat or nested; left out in binary messages.")
@@ -107,6 +109,8 @@ def decode_request(body: bytes, json_length: int | None, *, size: int) -> Questi
         raise MalformedRequest(f"{where or 'body'}: {first['msg']}") from error
     if len(request.inputs) != 1:
         raise MalformedRequest("Send exactly one input: image or pixel_values.")
+    if len({wanted.name for wanted in request.outputs}) < len(request.outputs):
+        raise MalformedRequest("outputs: ask for each output once.")
     tensor = request.inputs[0]
     raw = body[split:] if json_length is not None else None
     if (tensor.name, tensor.datatype) == ("image", "BYTES"):
@@ -191,12 +195,17 @@ def _values(tensor: InputTensor, raw: bytes | None, size: int) -> Array:
     if len(tensor.shape) != 4 or tensor.shape[0] < 1 or tensor.shape[1:] != [3, size, size]:
         raise MalformedRequest(f"pixel_values has the shape [N, 3, {size}, {size}].")
     try:
-        flat = np.array(_flat(tensor.data or []), np.float32) if raw is None else _floats(raw)
-    except (TypeError, ValueError) as error:
+        flat = _numbers(_flat(tensor.data or [])) if raw is None else _floats(raw)
+    except (TypeError, ValueError, OverflowError) as error:
         raise MalformedRequest("pixel_values holds something other than numbers.") from error
     if flat.size != math.prod(tensor.shape) or not np.isfinite(flat).all():
         raise MalformedRequest("pixel_values must hold as many finite numbers as its shape says.")
     return flat.reshape(tensor.shape)
+
+
+def _numbers(data: list[Any]) -> Array:
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        return np.array(data, np.float32)
 
 
 def _floats(raw: bytes) -> Array:

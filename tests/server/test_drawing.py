@@ -61,6 +61,6 @@ def test_a_film_that_waits_to_be_drawn_counts_with_its_pixels(launch: Launch) ->
         drawn = client.post(
             "/explanations", content=film.getvalue(), headers={"accept": "image/png"}
         )
-        check(drawn, 413, "too_large")
-        assert "retry-after" not in drawn.headers
+        check(drawn, 503, "queue_full")
+        assert "retry-after" in drawn.headers
         assert "pacx_inflight_bytes 0.0" in client.get("/metrics").text

@@ -152,7 +152,7 @@ def test_numbers_on_the_film_are_an_array_and_nothing_else(
     assert "grid" in wrong.json()["detail"]
 
 
-def test_a_film_whose_numbers_will_never_fit_is_not_told_to_come_back(
+def test_a_film_whose_numbers_do_not_fit_beside_the_others_is_told_to_come_back(
     tiny: Path, tmp_path: Path
 ) -> None:
     pixels = np.tile(np.arange(700, dtype=np.uint16), (700, 1))
@@ -163,4 +163,4 @@ def test_a_film_whose_numbers_will_never_fit_is_not_told_to_come_back(
         small = client.post("/explanations", files={"file": film}, headers=NPY)
         large = client.post(ON_FILM, files={"file": film}, headers=NPY)
     assert small.status_code == 200
-    assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    assert (large.status_code, large.json()["code"]) == (503, "queue_full")

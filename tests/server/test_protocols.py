@@ -188,11 +188,28 @@ def message(**tensor: object) -> bytes:
         (message(name="pixel_values", datatype="FP32", shape=[-1, 3, SIZE, SIZE], data=[]), None),
         (message(name="pixel_values", datatype="FP32", shape=[10**9, 3, SIZE, SIZE]), None),
         (message(name="pixel_values", datatype="FP32", shape=[1, 3, SIZE, SIZE], data=["x"]), None),
+        (
+            message(name="pixel_values", datatype="FP32", shape=[1, 3, SIZE, SIZE], data=[10**99]),
+            None,
+        ),
+        (
+            message(name="pixel_values", datatype="FP32", shape=[1, 3, SIZE, SIZE], data=[10**400]),
+            None,
+        ),
+        (message(name="image", datatype="BYTES", shape=[1] * 5, data=["AAAA"]), None),
     ],
 )
 def test_messages_that_do_not_follow_the_protocol(body: bytes, length: int | None) -> None:
     with pytest.raises(MalformedRequest):
         decode_request(body, length, size=SIZE)
+
+
+def test_an_output_is_answered_once() -> None:
+    """Else a short question could ask for an answer that no memory holds."""
+    content = json.loads(message(name="image", datatype="BYTES", shape=[1], data=["AAAA"]))
+    content["outputs"] = [{"name": "tokens"}] * 2
+    with pytest.raises(MalformedRequest, match="once"):
+        decode_request(json.dumps(content).encode(), None, size=SIZE)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])

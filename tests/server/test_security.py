@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -16,8 +17,9 @@ import jwt
 import pytest
 from pydantic import ValidationError
 
-from pacx.errors import SettingsError
-from pacx_server.settings import Settings
+from pacx.errors import NotReady, SettingsError
+from pacx_server.oidc import TokenVerifier
+from pacx_server.settings import OidcIssuer, Settings
 from tests.live_server import LiveServer, running
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.server.identity_provider import AUDIENCE, IdentityProvider
@@ -174,6 +176,26 @@ def test_forged_tokens(client: httpx.Client, provider: IdentityProvider) -> None
     ]
     for forgery in forgeries:
         check(client.get("/models", headers=bearer(forgery)), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("scope", [None, 7, True, {"predict": True}, [["predict"]]])
+def test_scopes_of_another_kind_grant_nothing(
+    client: httpx.Client, provider: IdentityProvider, scope: object
+) -> None:
+    answer = client.get("/models", headers=bearer(provider.token(scope=scope)))
+    check(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize("published", [b"<html>down</html>", b'{"keys": []}', b"\xff"])
+def test_a_provider_that_publishes_no_keys_is_out_of_reach(published: bytes) -> None:
+    with IdentityProvider() as provider:
+        token = provider.token()
+        provider.key_set = lambda: published  # type: ignore[method-assign]
+        verifier = TokenVerifier(
+            OidcIssuer(issuer=provider.issuer, audience=AUDIENCE, jwks_url=provider.issuer)
+        )
+        with pytest.raises(NotReady):
+            asyncio.run(verifier.verify(token))
 
 
 def test_keys_are_cached_and_follow_a_rotation(

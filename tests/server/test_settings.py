@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from pacx.errors import SettingsError
 from pacx_server.commands import serve
 from tests.live_server import CONFIGURING
+
+ENDLESS_COOLDOWN = json.dumps(
+    {"issuer": "x", "audience": "y", "jwks_url": "http://a", "refresh_cooldown_s": "inf"}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +34,8 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("API_KEYS", '[{"name": "a", "sha256": "x"}]', "0.SHA256"),
         ("OIDC", "https://login.example.org", "JSON is expected"),
         ("TLS_KEY", "key.pem", "PACX_TLS_CERTIFICATE"),
-        ("AUDIT_KEY", "", "at least 8"),
+        ("OIDC", ENDLESS_COOLDOWN, "REFRESH_COOLDOWN_S"),
+        ("AUDIT_KEY", "", "at least 1"),
         ("DEADLINE_S", "inf", "finite"),
         ("BODY_TIMEOUT_S", "nan", "PACX_BODY_TIMEOUT_S"),
         ("MAX_WAIT_MS", "1e9", "less than or equal to 60000"),
