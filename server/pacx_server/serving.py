@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pacx.bundle import resolve
 from pacx.engines.protocol import Engine, Precision, Tensor
-from pacx.engines.replay import Reference, read_reference, replay
+from pacx.engines.replay import Reference, read_reference
 from pacx.errors import BundleError, DeadlineExceeded, EngineError, PacxError
 from pacx.model import Model, Outputs, load
 from pacx.preprocessing import ModelInput, normalise
@@ -249,7 +249,6 @@ def _load(source: str, settings: Settings) -> tuple[Model, Reference]:
 
 
 def _load_verified(source: str, settings: Settings) -> tuple[Model, Reference]:
-    """All that requests will ever need is read now: the folder may hold another bundle by then."""
     if settings.trusted_keys:
         require_signature(resolve(source), settings.trusted_keys)
     model = load(
@@ -263,8 +262,6 @@ def _load_verified(source: str, settings: Settings) -> tuple[Model, Reference]:
     try:
         # The first call replays the bundle's reference vectors; the largest batch warms up memory.
         model.run(np.zeros((settings.max_batch, size, size), dtype=np.float32))
-        if "explain" in model.manifest.graphs:
-            replay(model.bundle, model.engine, "explain")
         return model, read_reference(model.bundle, "predict")
     except PacxError:
         model.close()

@@ -9,11 +9,11 @@ from threading import Lock
 import numpy as np
 from safetensors.numpy import load_file
 
-from pacx.bundle import Bundle
+from pacx.bundle import Bundle, open_bundle
 from pacx.engines.base import graph_spec
 from pacx.engines.parity import LIMITS, Measure, distances
 from pacx.engines.protocol import Engine, Precision, Tensor, methods_of
-from pacx.errors import BundleError, EngineError, EngineUnavailable
+from pacx.errors import BundleError, EngineError, EngineUnavailable, NotReady
 from pacx.manifest import Manifest
 from pacx.preprocessing import normalise
 
@@ -87,6 +87,7 @@ class GatedEngine:
 
         Raises:
             EngineUnavailable: The graph failed its replay on this engine and precision.
+            NotReady: It was never run, and by now another bundle lies in its place.
         """
         if graph in self._bundle.manifest.graphs:
             self._require(self.report(graph))
@@ -111,6 +112,7 @@ class GatedEngine:
         reason = refusal(self._bundle.manifest, graph, self.name, self.precision)
         if reason is not None:
             return GraphReport(graph=graph, failure=reason)
+        _check_unchanged(self._bundle)
         return replay(self._bundle, self._engine, graph)
 
     def _require(self, report: GraphReport) -> None:
@@ -119,6 +121,20 @@ class GatedEngine:
                 f"The graph {report.graph} is not offered on {self.name} in {self.precision}, "
                 f"because it fails the bundle's own check: {report.reason.rstrip('.')}."
             )
+
+
+def _check_unchanged(bundle: Bundle) -> None:
+    """Refuse to load a graph from a folder that holds another bundle since the first was opened."""
+    try:
+        unchanged = open_bundle(bundle.directory).sha256 == bundle.sha256
+    except (BundleError, OSError):
+        unchanged = False
+    if not unchanged:
+        raise NotReady(
+            f"The files of {bundle.manifest.name} {bundle.manifest.version} were replaced before "
+            "all of it was loaded: reload the model.",
+            retry_after_s=5,
+        )
 
 
 def refusal(manifest: Manifest, graph: str, engine: str, precision: str) -> str | None:
