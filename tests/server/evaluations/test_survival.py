@@ -45,6 +45,19 @@ def evaluating_processes(server: LiveServer) -> list[psutil.Process]:
     return found
 
 
+def evaluating(*servers: LiveServer) -> tuple[LiveServer, psutil.Process]:
+    """The server that runs an evaluation, once one does, and its process."""
+    found: list[tuple[LiveServer, psutil.Process]] = []
+
+    def looks() -> bool:
+        # A process that becomes another program has no command line for a moment.
+        found[:] = [(server, its) for server in servers for its in evaluating_processes(server)]
+        return bool(found)
+
+    until(looks)
+    return found[0]
+
+
 @contextmanager
 def busy_on(processor: int) -> Iterator[psutil.Process]:
     """A process that wants one processor all the time."""
@@ -73,10 +86,8 @@ def test_a_killed_server_leaves_its_evaluation_to_another(
             (tmp_path / name).mkdir()
             servers.append(stack.enter_context(running(tmp_path / name, settings)))
         job = anna(stack, servers[0]).evaluate(drawn.folder, labels=["opacity"], replicates=100)
-        until(lambda: any(evaluating_processes(server) for server in servers))
-        servers.sort(key=lambda server: len(evaluating_processes(server)))
-        other, first = servers
-        (process,) = evaluating_processes(first)
+        first, process = evaluating(*servers)
+        (other,) = (server for server in servers if server is not first)
         until(lambda: process.nice() == 10)
         first.signal(signal.SIGKILL)
         until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
@@ -101,13 +112,11 @@ def test_an_evaluation_that_others_leave_nothing_goes_on_with_more_urgency(
         processor = min(os.sched_getaffinity(0))
         job = client.evaluate(drawn.folder, labels=["opacity"], replicates=100)
         with busy_on(processor):
-            until(lambda: bool(evaluating_processes(server)))
-            (first,) = evaluating_processes(server)
+            _, first = evaluating(server)
             first.cpu_affinity([processor])
             until(lambda: gives_way_to_everybody(first))
             until(lambda: not first.is_running() or first.status() == psutil.STATUS_ZOMBIE)
-            until(lambda: bool(evaluating_processes(server)))
-            (second,) = evaluating_processes(server)
+            _, second = evaluating(server)
             until(lambda: second.nice() == 10)
             assert os.sched_getscheduler(second.pid) == os.SCHED_OTHER
         ended = client.wait(job.id, poll_s=0.2)
@@ -121,8 +130,7 @@ def test_evaluations_begin_with_the_urgency_that_is_set(
     settings = settings_of(tiny, tmp_path / "store", urgency="low")
     with running(tmp_path, settings) as server, ExitStack() as stack:
         anna(stack, server).evaluate(drawn.folder, labels=["opacity"], replicates=100)
-        until(lambda: bool(evaluating_processes(server)))
-        (process,) = evaluating_processes(server)
+        _, process = evaluating(server)
         until(lambda: process.nice() == 10)
         assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
 
