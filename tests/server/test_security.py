@@ -265,7 +265,9 @@ def test_only_named_origins_may_call_from_a_browser(client: httpx.Client) -> Non
     assert "access-control-allow-origin" not in other.headers
 
 
-def preflight(client: httpx.Client, origin: str, method: str, path: str, field: str) -> Any:
+def preflight(
+    client: httpx.Client, origin: str, method: str, path: str, field: str
+) -> httpx.Response:
     headers = {
         "origin": origin,
         "access-control-request-method": method,

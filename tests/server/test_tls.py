@@ -1,4 +1,4 @@
-"""The server behind a certificate of its own: answers short and long, and who does not speak TLS."""
+"""The server behind a certificate of its own, and those who do not speak TLS."""
 
 from __future__ import annotations
 
