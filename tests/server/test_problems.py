@@ -106,6 +106,8 @@ def test_a_png_named_dcm_is_read_by_its_content(http: httpx.Client) -> None:
         ("GET", "/predict", 405, "method_not_allowed"),
         ("DELETE", "/models", 405, "method_not_allowed"),
         ("OPTIONS", "/predict", 405, "method_not_allowed"),
+        ("GET", "/v1/models/tiny:predict", 405, "method_not_allowed"),
+        ("POST", "/v1/models/tiny:explain", 404, "not_found"),
         ("GET", "/models/nobody", 404, "unknown_model"),
         ("GET", "/models/" + "n" * 65, 422, "invalid_parameter"),
     ],
@@ -129,6 +131,31 @@ def test_wrong_addresses(
 )
 def test_wrong_parameters(http: httpx.Client, phantom_dicom: bytes, path: str, code: str) -> None:
     check(http.post(path, files={"file": phantom_dicom}), 422, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/evaluations", "GET, POST"),
+        ("/evaluations/" + "0" * 32, "DELETE, GET"),
+        ("/v1/models/tiny", "GET"),
+        ("/v1/models/tiny:predict", "POST"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/static/app.js", "GET, HEAD"),
+    ],
+)
+def test_allow_names_every_method_of_an_address(
+    http: httpx.Client, path: str, methods: str
+) -> None:
+    answer = http.put(path)
+    check(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == methods
+
+
+def test_clients_of_kserve_find_the_reason_where_they_look(http: httpx.Client) -> None:
+    for path in ("/v1", "/v1/nothing", "/v2", "/v2/models/nobody"):
+        problem = http.put(path).json()
+        assert problem["error"] == problem["detail"]
 
 
 def test_a_slash_too_many_is_told(http: httpx.Client) -> None:

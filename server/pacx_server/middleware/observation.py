@@ -100,7 +100,7 @@ class _Answer:
 
 def _route(scope: Scope) -> str:
     """The address as the application declares it, never as it was sent."""
-    path: str | None = getattr(scope.get("route"), "path", None)
+    path: str | None = getattr(scope.get("route"), "path_format", None)
     mounted: str = scope.get("root_path", "")
     return path or mounted or "none"
 
