@@ -92,7 +92,7 @@ def _wrap(app: FastAPI, service: Service) -> None:
     app.add_middleware(Connection)
     if settings.cors_origins:
         app.add_middleware(Sharing, origins=settings.cors_origins)
-    app.add_middleware(Protection, encrypted=settings.encrypted)
     app.add_middleware(
         Observation, telemetry=service.telemetry, audit=service.audit, tracing=service.tracing
     )
+    app.add_middleware(Protection, encrypted=settings.encrypted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import select
@@ -11,6 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
+from pacx_server.app import create_app
+from pacx_server.settings import Settings
 from tests.live_server import LiveServer
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.server.conftest import Launch
@@ -131,6 +134,25 @@ def test_wrong_addresses(
 )
 def test_wrong_parameters(http: httpx.Client, phantom_dicom: bytes, path: str, code: str) -> None:
     check(http.post(path, files={"file": phantom_dicom}), 422, code)
+
+
+def test_a_fault_has_the_headers_of_every_answer() -> None:
+    app = create_app(Settings())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get("/broken")
+
+    answer = asyncio.run(ask())
+    check(answer, 500, "internal_error")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ log = structlog.get_logger("pacx.access")
 
 
 class Observation:
-    """The outermost middleware: nothing that happens inside leaves without a trace."""
+    """Nothing that happens inside leaves without a trace; outside it headers are added only."""
 
     def __init__(
         self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog, tracing: Tracing | None
