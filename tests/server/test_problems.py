@@ -156,6 +156,20 @@ def test_a_fault_has_the_headers_of_every_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    "disposition",
+    ['name="file"', "name=\"file\"; filename*=UTF-8''f%C3%BClm.dcm", "name=file"],
+)
+def test_a_part_named_file_needs_no_file_name(
+    http: httpx.Client, phantom_dicom: bytes, disposition: str
+) -> None:
+    head = f"--b\r\ncontent-disposition: form-data; {disposition}\r\n\r\n"
+    body = head.encode() + phantom_dicom + b"\r\n--b--\r\n"
+    assert http.post("/predict", content=body, headers=FORM).is_success
+    twice = head.encode() + b"one\r\n" + body
+    check(http.post("/predict", content=twice, headers=FORM), 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
     ("path", "methods"),
     [
         ("/evaluations", "GET, POST"),
