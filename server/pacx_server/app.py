@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from pacx.errors import PacxError
 from pacx_server import openapi, problems
 from pacx_server.middleware.connection import Connection
 from pacx_server.middleware.observation import Observation
 from pacx_server.middleware.protection import Protection
+from pacx_server.middleware.sharing import Sharing
 from pacx_server.routes import (
     embeddings,
     evaluations,
@@ -91,13 +91,8 @@ def _wrap(app: FastAPI, service: Service) -> None:
     settings = service.settings
     app.add_middleware(Connection)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("authorization", "content-type", "x-api-key", "x-request-id"),
-        )
-    app.add_middleware(Protection, encrypted=settings.encrypted)
+        app.add_middleware(Sharing, origins=settings.cors_origins)
     app.add_middleware(
         Observation, telemetry=service.telemetry, audit=service.audit, tracing=service.tracing
     )
+    app.add_middleware(Protection, encrypted=settings.encrypted)

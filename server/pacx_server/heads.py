@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from pacx.errors import HeaderTimeout, HeadTooLarge, MalformedRequest, PacxError
 from pacx_server.middleware.connection import LINGER_S
+from pacx_server.middleware.protection import ALWAYS, UNLESS_SAID
 from pacx_server.problems import MEDIA_TYPE, describe
 from pacx_server.sending import BoundedSending
 
@@ -202,6 +203,7 @@ def _message(error: PacxError) -> bytes:
         f"content-type: {MEDIA_TYPE}",
         f"content-length: {len(body)}",
         f"x-request-id: {problem.request_id}",
+        *(f"{name}: {value}" for name, value in (ALWAYS | UNLESS_SAID).items()),
         "connection: close",
     )
     return "\r\n".join((*lines, "", "")).encode() + body

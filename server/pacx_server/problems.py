@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from pacx.errors import PacxError, ServiceError, Unauthenticated
@@ -19,6 +19,7 @@ from pacx_server.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_ERROR = "The server failed; the fault is not in the request."
+_METHODS = ("DELETE", "GET", "HEAD", "POST")
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address; /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address takes other methods; see the header allow.",
@@ -34,7 +35,7 @@ def respond(problem: Problem, scope: Scope, headers: dict[str, str] | None = Non
     """Turn a problem into an answer and remember it as the request's outcome."""
     context_of(scope).outcome = problem.code
     members = problem.model_dump()
-    if scope["path"].startswith(("/v1/", "/v2/")):
+    if f"{scope['path']}/".startswith(("/v1/", "/v2/")):
         # KServe's protocols put the reason there; RFC 9457, section 3.2, allows more members.
         members["error"] = problem.detail
     body = json.dumps(members).encode()
@@ -92,7 +93,21 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         detail = "There is nothing at this address, but there is without the slash at its end."
     code = status.phrase.lower().replace(" ", "_")
     problem = _problem(status, code, status.phrase, detail, request_id)
-    return respond(problem, request.scope, dict(error.headers or {}))
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["allow"] = _methods(request) or headers["allow"]
+    return respond(problem, request.scope, headers)
+
+
+def _methods(request: Request) -> str:
+    """All that the address takes; each route knows its own only (RFC 9110, section 15.5.6)."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+
+    def takes(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] == Match.FULL for route in routes)
+
+    return ", ".join(method for method in _METHODS if takes(method))
 
 
 def _ends_in_a_slash_too_many(request: Request) -> bool:

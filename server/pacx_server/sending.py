@@ -21,8 +21,11 @@ class BoundedSending(LargePieces):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Be told of everything that the system does not take at once."""
-        transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
+        # Asyncio's TLS pauses at the mark, its sockets above it: at 0 TLS would stay paused for
+        # good. It pauses at once where its handshake has left something to send.
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=1 if encrypted else 0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""

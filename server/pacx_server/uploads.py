@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -174,6 +175,14 @@ class _MemoryParser(MultiPartParser):
 
     spool_max_size = sys.maxsize
     ended = False
+
+    def on_headers_finished(self) -> None:
+        """Take a part named file for one, also without a file name (RFC 7578, section 4.2)."""
+        disposition = self._current_part.content_disposition
+        _, options = parse_options_header(disposition)
+        if options.get(b"name") == b"file" and b"filename" not in options:
+            self._current_part.content_disposition = (disposition or b"") + b'; filename=""'
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         super().on_end()

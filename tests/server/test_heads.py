@@ -52,6 +52,8 @@ def check(answer: bytes, status: int, code: str) -> None:
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (status, code)
     assert f"x-request-id: {problem['request_id']}".encode() in head
+    assert b"x-content-type-options: nosniff" in head
+    assert b"cache-control: no-store" in head
 
 
 def test_half_a_head(server: LiveServer) -> None:

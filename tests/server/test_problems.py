@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import select
@@ -11,6 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
+from pacx_server.app import create_app
+from pacx_server.settings import Settings
 from tests.live_server import LiveServer
 from tests.phantom_dicom import chest_pixels, dicom_bytes
 from tests.server.conftest import Launch
@@ -106,6 +109,8 @@ def test_a_png_named_dcm_is_read_by_its_content(http: httpx.Client) -> None:
         ("GET", "/predict", 405, "method_not_allowed"),
         ("DELETE", "/models", 405, "method_not_allowed"),
         ("OPTIONS", "/predict", 405, "method_not_allowed"),
+        ("GET", "/v1/models/tiny:predict", 405, "method_not_allowed"),
+        ("POST", "/v1/models/tiny:explain", 404, "not_found"),
         ("GET", "/models/nobody", 404, "unknown_model"),
         ("GET", "/models/" + "n" * 65, 422, "invalid_parameter"),
     ],
@@ -129,6 +134,64 @@ def test_wrong_addresses(
 )
 def test_wrong_parameters(http: httpx.Client, phantom_dicom: bytes, path: str, code: str) -> None:
     check(http.post(path, files={"file": phantom_dicom}), 422, code)
+
+
+def test_a_fault_has_the_headers_of_every_answer() -> None:
+    app = create_app(Settings())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get("/broken")
+
+    answer = asyncio.run(ask())
+    check(answer, 500, "internal_error")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    ['name="file"', "name=\"file\"; filename*=UTF-8''f%C3%BClm.dcm", "name=file"],
+)
+def test_a_part_named_file_needs_no_file_name(
+    http: httpx.Client, phantom_dicom: bytes, disposition: str
+) -> None:
+    head = f"--b\r\ncontent-disposition: form-data; {disposition}\r\n\r\n"
+    body = head.encode() + phantom_dicom + b"\r\n--b--\r\n"
+    assert http.post("/predict", content=body, headers=FORM).is_success
+    twice = head.encode() + b"one\r\n" + body
+    check(http.post("/predict", content=twice, headers=FORM), 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/evaluations", "GET, POST"),
+        ("/evaluations/" + "0" * 32, "DELETE, GET"),
+        ("/v1/models/tiny", "GET"),
+        ("/v1/models/tiny:predict", "POST"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/static/app.js", "GET, HEAD"),
+    ],
+)
+def test_allow_names_every_method_of_an_address(
+    http: httpx.Client, path: str, methods: str
+) -> None:
+    answer = http.put(path)
+    check(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == methods
+
+
+def test_clients_of_kserve_find_the_reason_where_they_look(http: httpx.Client) -> None:
+    for path in ("/v1", "/v1/nothing", "/v2", "/v2/models/nobody"):
+        problem = http.put(path).json()
+        assert problem["error"] == problem["detail"]
 
 
 def test_a_slash_too_many_is_told(http: httpx.Client) -> None:

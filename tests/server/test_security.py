@@ -265,6 +265,48 @@ def test_only_named_origins_may_call_from_a_browser(client: httpx.Client) -> Non
     assert "access-control-allow-origin" not in other.headers
 
 
+def preflight(
+    client: httpx.Client, origin: str, method: str, path: str, field: str
+) -> httpx.Response:
+    headers = {
+        "origin": origin,
+        "access-control-request-method": method,
+        "access-control-request-headers": field,
+    }
+    return client.options(path, headers=headers)
+
+
+def test_a_named_origin_may_use_all_of_the_interface(client: httpx.Client) -> None:
+    origin, name = "https://viewer.example", "0" * 32
+    for method, path, field in (
+        ("POST", "/predict", "x-api-key"),
+        ("POST", "/v2/models/tiny/infer", "inference-header-content-length"),
+        ("DELETE", f"/evaluations/{name}", "authorization"),
+    ):
+        assert preflight(client, origin, method, path, field).is_success
+    exposed = client.get("/livez", headers={"origin": origin}).headers
+    assert "access-control-allow-credentials" not in exposed
+    readable = exposed["access-control-expose-headers"].split(", ")
+    assert {"x-request-id", "x-warnings", "retry-after", "location"} <= set(readable)
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "field"),
+    [
+        ("https://elsewhere.example", "POST", "x-api-key"),
+        ("https://viewer.example", "PUT", "x-api-key"),
+        ("https://viewer.example", "POST", "cookie"),
+    ],
+)
+def test_what_a_page_may_not_send_is_a_problem(
+    client: httpx.Client, origin: str, method: str, field: str
+) -> None:
+    answer = preflight(client, origin, method, "/predict", field)
+    check(answer, 400, "malformed_request")
+    assert "access-control-allow-origin" not in answer.headers
+    assert "Origin" in answer.headers["vary"]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "pacx.example"])
 def test_nobody_listens_to_a_network_without_protection(host: str) -> None:
     with pytest.raises(SettingsError, match="PACX_ALLOW_UNAUTHENTICATED"):

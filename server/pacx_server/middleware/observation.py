@@ -25,7 +25,7 @@ log = structlog.get_logger("pacx.access")
 
 
 class Observation:
-    """The outermost middleware: nothing that happens inside leaves without a trace."""
+    """Nothing that happens inside leaves without a trace; outside it headers are added only."""
 
     def __init__(
         self, app: ASGIApp, telemetry: Telemetry, audit: AuditLog, tracing: Tracing | None
@@ -100,7 +100,7 @@ class _Answer:
 
 def _route(scope: Scope) -> str:
     """The address as the application declares it, never as it was sent."""
-    path: str | None = getattr(scope.get("route"), "path", None)
+    path: str | None = getattr(scope.get("route"), "path_format", None)
     mounted: str = scope.get("root_path", "")
     return path or mounted or "none"
 

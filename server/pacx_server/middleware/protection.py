@@ -12,7 +12,7 @@ _CSP = (
 )
 # Swagger UI sets style attributes on its elements.
 _DOCS_CSP = _CSP.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-_HEADERS = {
+ALWAYS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -20,6 +20,8 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+UNLESS_SAID = {"content-security-policy": _CSP, "cache-control": "no-store"}
+"""Where an answer has a policy or a rule for caches of its own, that holds."""
 _HSTS = "max-age=31536000"
 
 
@@ -44,9 +46,10 @@ class Protection:
         await self._app(scope, receive, protect)
 
     def _add(self, headers: MutableHeaders, path: str) -> None:
-        for name, value in _HEADERS.items():
-            headers[name] = value
-        headers.setdefault("content-security-policy", _DOCS_CSP if path == "/docs" else _CSP)
-        headers.setdefault("cache-control", "no-store")
+        headers.update(ALWAYS)
+        if path == "/docs":
+            headers["content-security-policy"] = _DOCS_CSP
+        for name, value in UNLESS_SAID.items():
+            headers.setdefault(name, value)
         if self._encrypted:
             headers["strict-transport-security"] = _HSTS

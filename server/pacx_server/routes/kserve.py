@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import anyio.to_thread
 from fastapi import APIRouter, Path
 from pydantic import ValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +27,15 @@ from pacx_server.security import Principal
 from pacx_server.service import Service
 
 router = APIRouter(prefix="/v1/models", tags=["kserve v1"])
+
+
+class _WithoutVerb(StringConvertor):
+    """A name alone; behind a colon stands what is to be done with it."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("without_verb", _WithoutVerb())
 
 Name = Annotated[
     str, Path(max_length=64, pattern=r"^[a-z0-9.\-]+$", description="Name of a model.")
@@ -52,7 +62,11 @@ async def list_models(service: TheService) -> ModelList:
     return ModelList(models=[served.identity.name for served in service.catalogue])
 
 
-@router.get("/{name}", responses=problems(401, 403, 404, 422, 503), dependencies=[MAY_PREDICT])
+@router.get(
+    "/{name:without_verb}",
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[MAY_PREDICT],
+)
 async def model_status(name: Name, service: TheService) -> ModelStatus:
     """Whether a model is ready."""
     return ModelStatus(name=service.catalogue.get(name).identity.name)
