@@ -225,7 +225,7 @@ def test_fields_of_another_kind_are_refused_by_name(
     shape = changes.pop("shape", [1])
     question = message(name="image", datatype="BYTES", shape=shape, data=[encoded(phantom_dicom)])
     answer = http.post("/v2/models/tiny/infer", json=json.loads(question) | changes)
-    assert check(answer, 400, "malformed_request")["detail"].startswith(named)
+    assert str(check(answer, 400, "malformed_request")["detail"]).startswith(named)
 
 
 def test_an_output_says_for_itself_whether_it_is_binary(
