@@ -70,8 +70,8 @@ def create_app(
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
-    vertex.mount(app, service.settings)
     pages.mount(app)
+    vertex.mount(app, service.settings)
     problems.install(app)
     openapi.install(app)
     _wrap(app, service)

@@ -146,7 +146,8 @@ class Batcher(Generic[Item, Answer]):
             item: What ``run`` gets.
             key: The caller; callers take turns.
             size_bytes: What the item holds in memory while it waits.
-            deadline: On the event loop's clock; a batch never starts with an item past it.
+            deadline: On the event loop's clock; an item past it is never handed over, but one that
+                was prepared in advance may pass it before the engine begins.
 
         Raises:
             QueueFull: A bound is reached; the message says which.

@@ -18,7 +18,10 @@ from pacx.errors import PacxError
 OK = "ok"
 _KEY = "pacx.context"
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Version ff and identifiers of zeros alone are none (W3C Trace Context, section 3.2.2).
+_TRACE_PARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

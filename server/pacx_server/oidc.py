@@ -29,7 +29,7 @@ class TokenVerifier:
     def __init__(self, issuer: OidcIssuer) -> None:
         self._issuer = issuer
         self._keys = jwt.PyJWKClient(
-            issuer.jwks_url,
+            str(issuer.jwks_url),
             lifespan=KEYS_LIFESPAN_S,
             timeout=FETCH_TIMEOUT_S,
             cooldown_duration=issuer.refresh_cooldown_s,

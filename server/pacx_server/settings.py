@@ -8,7 +8,15 @@ import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +31,7 @@ from pacx.errors import SettingsError
 from pacx_server.evaluations.urgency import Urgency
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./:\-]*$")]
+Named = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Scope = Literal["predict", "evaluate", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MEBIBYTE = 2**20
@@ -38,7 +47,7 @@ class ApiKey(BaseModel):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
         description="SHA-256 of the key, in hexadecimal; the key must be random, 32 bytes or more."
     )
-    scopes: tuple[Scope, ...] = ("predict",)
+    scopes: tuple[Scope, ...] = Field(("predict",), min_length=1)
     images_per_minute: int | None = Field(None, ge=1, description="Quota; None means no limit.")
 
 
@@ -47,11 +56,9 @@ class OidcIssuer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    issuer: str = Field(description="Must equal the token's `iss`.")
-    audience: str = Field(description="Must be in the token's `aud`.")
-    jwks_url: Annotated[str, StringConstraints(pattern=r"^https?://")] = Field(
-        description="Where the provider publishes its signing keys."
-    )
+    issuer: Named = Field(description="Must equal the token's `iss`.")
+    audience: Named = Field(description="Must be in the token's `aud`.")
+    jwks_url: HttpUrl = Field(description="Where the provider publishes its signing keys.")
     images_per_minute: int | None = Field(None, ge=1, description="Quota of each caller.")
     refresh_cooldown_s: float = Field(
         30,
@@ -228,6 +235,21 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError as error:
             raise ValueError("JSON is expected, as docs/operations.md shows it") from error
+
+    @field_validator("api_keys")
+    @classmethod
+    def _distinct(cls, keys: tuple[ApiKey, ...]) -> tuple[ApiKey, ...]:
+        """Callers who share a name share quota and evaluations; of two with one key one is lost."""
+        seen: dict[str, str] = {}
+        for key in keys:
+            if key.name in seen.values():
+                raise ValueError(f"two keys are called {key.name}; give each a name of its own")
+            if key.sha256 in seen:
+                raise ValueError(
+                    f"{seen[key.sha256]} and {key.name} have the same hash; give each its own key"
+                )
+            seen[key.sha256] = key.name
+        return keys
 
     @classmethod
     def settings_customise_sources(

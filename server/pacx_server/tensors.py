@@ -10,11 +10,11 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, ValidationError
 
 from pacx.errors import MalformedRequest
 from pacx_server.base64_text import decode_base64
@@ -25,29 +25,50 @@ Parameters = dict[str, JsonValue]
 Array = NDArray[np.float32]
 
 
+Side = Annotated[int, Field(ge=1)]
+
+
 class InputTensor(BaseModel):
     """One input."""
 
     name: str
     # Bounded, for the product of a million sides is a number that takes minutes to compute.
-    shape: list[int] = Field(max_length=MOST_SIDES)
+    shape: list[Side] = Field(max_length=MOST_SIDES)
     datatype: Literal["BYTES", "FP32"]
     parameters: Parameters = {}
     data: list[Any] | None = Field(None, description="Flat or nested; left out in binary messages.")
+
+
+class WantedParameters(BaseModel):
+    """How one output is wanted; other parameters have no meaning here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    binary_data: StrictBool | None = Field(None, description="None follows the request.")
 
 
 class WantedTensor(BaseModel):
     """One output that is wanted."""
 
     name: str
-    parameters: Parameters = {}
+    parameters: WantedParameters = WantedParameters()
+
+
+class RequestParameters(BaseModel):
+    """How all outputs are wanted; other parameters have no meaning here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    binary_data_output: StrictBool = Field(
+        False, description="Raw tensors behind the JSON part where an output says nothing else."
+    )
 
 
 class InferRequest(BaseModel):
     """A question."""
 
     id: str | None = None
-    parameters: Parameters = {}
+    parameters: RequestParameters = RequestParameters()
     inputs: list[InputTensor] = Field(min_length=1)
     outputs: list[WantedTensor] = []
 
@@ -105,7 +126,7 @@ def decode_request(body: bytes, json_length: int | None, *, size: int) -> Questi
         request = InferRequest.model_validate_json(body[:split])
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"][:3])
+        where = ".".join(str(part) for part in first["loc"][:4])
         raise MalformedRequest(f"{where or 'body'}: {first['msg']}") from error
     if len(request.inputs) != 1:
         raise MalformedRequest("Send exactly one input: image or pixel_values.")
@@ -136,8 +157,9 @@ def encode_response(
         if wanted.name not in outputs:
             raise MalformedRequest(f"The outputs are {', '.join(outputs)}.")
         array = np.ascontiguousarray(outputs[wanted.name], dtype="<f4")
-        default = question.parameters.get("binary_data_output", False)
-        binary = bool(wanted.parameters.get("binary_data", default))
+        binary = wanted.parameters.binary_data
+        if binary is None:
+            binary = question.parameters.binary_data_output
         tensors.append(_output(wanted.name, array, binary=binary))
         raw += [array.tobytes()] if binary else []
     answer = response.model_copy(update={"outputs": tensors})

@@ -204,6 +204,49 @@ def test_messages_that_do_not_follow_the_protocol(body: bytes, length: int | Non
         decode_request(body, length, size=SIZE)
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (
+            {"outputs": [{"name": "embedding", "parameters": {"binary_data": "false"}}]},
+            "outputs.0.parameters.binary_data: ",
+        ),
+        (
+            {"outputs": [{"name": "embedding", "parameters": {"binary_data": 1}}]},
+            "outputs.0.parameters.binary_data: ",
+        ),
+        ({"parameters": {"binary_data_output": "false"}}, "parameters.binary_data_output: "),
+        ({"shape": [-1, -1]}, "inputs.0.shape.0: "),
+    ],
+)
+def test_fields_of_another_kind_are_refused_by_name(
+    http: httpx.Client, phantom_dicom: bytes, changes: dict[str, object], named: str
+) -> None:
+    shape = changes.pop("shape", [1])
+    question = message(name="image", datatype="BYTES", shape=shape, data=[encoded(phantom_dicom)])
+    answer = http.post("/v2/models/tiny/infer", json=json.loads(question) | changes)
+    assert str(check(answer, 400, "malformed_request")["detail"]).startswith(named)
+
+
+def test_an_output_says_for_itself_whether_it_is_binary(
+    http: httpx.Client, phantom_dicom: bytes
+) -> None:
+    question = message(name="image", datatype="BYTES", shape=[1], data=[encoded(phantom_dicom)])
+    wanted = {
+        "parameters": {"binary_data_output": True, "priority": 7},
+        "outputs": [
+            {"name": "embedding", "parameters": {"binary_data": False, "unknown": "x"}},
+            {"name": "probabilities"},
+        ],
+    }
+    answer = http.post("/v2/models/tiny/infer", json=json.loads(question) | wanted)
+    length = int(answer.headers["inference-header-content-length"])
+    listed, raw = json.loads(answer.content[:length])["outputs"]
+    assert len(listed["data"]) == 8
+    assert "data" not in raw
+    assert raw["parameters"] == {"binary_data_size": len(answer.content) - length}
+
+
 def test_an_output_is_answered_once() -> None:
     """Else a short question could ask for an answer that no memory holds."""
     content = json.loads(message(name="image", datatype="BYTES", shape=[1], data=["AAAA"]))

@@ -258,6 +258,22 @@ def test_logs_are_json_with_request_and_trace(client: httpx.Client, secured: Liv
     assert entries["logged"]["outcome"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    "parent",
+    [
+        f"ff-{'ef' * 16}-{'cd' * 8}-01",
+        f"00-{'0' * 32}-{'cd' * 8}-01",
+        f"00-{'ef' * 16}-{'0' * 16}-01",
+    ],
+)
+def test_a_trace_that_w3c_calls_invalid_is_none(
+    client: httpx.Client, secured: LiveServer, parent: str
+) -> None:
+    client.get("/nothing", headers={"x-request-id": parent, "traceparent": parent})
+    entry = entries_with({parent}, secured.log)[parent]
+    assert entry.get("trace_id") is None
+
+
 def test_only_named_origins_may_call_from_a_browser(client: httpx.Client) -> None:
     allowed = client.get("/livez", headers={"origin": "https://viewer.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://viewer.example"

@@ -16,6 +16,7 @@ from pacx_server.service import Service
 from pacx_server.telemetry import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
+READY = ("/health/ready", "/readyz", "/health")
 
 
 @router.get("/health/live")
@@ -25,9 +26,9 @@ async def live() -> Alive:
     return Alive()
 
 
-@router.get("/health/ready", responses=problems(503))
-@router.get("/readyz", responses=problems(503))
-@router.get("/health", responses=problems(503))
+@router.get(READY[0], responses=problems(503))
+@router.get(READY[1], responses=problems(503))
+@router.get(READY[2], responses=problems(503))
 async def ready(service: TheService) -> Ready:
     """A request would be answered now.
 
