@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import re
+import time
 from typing import Any
 
 import jwt
@@ -18,9 +20,38 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 LEEWAY_S = 30
 KEYS_LIFESPAN_S = 300
 FETCH_TIMEOUT_S = 5
+FIRST_KEYS_REST_S = 1
+"""Between two attempts to get any key at all."""
 _UNREACHABLE = (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError)
 """Also what PyJWT lets through: a connection that breaks off, or keys that are no JSON."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.@|:\-]{1,128}")
+
+
+class ProviderKeys(jwt.PyJWKClient):
+    """PyJWT's client, but a fetch that failed is not repeated at once either.
+
+    Otherwise tokens with unknown key ids, which anybody can send, would cause one fetch after the
+    other while the provider is down, for each of which good tokens wait.
+    """
+
+    _failed_at = -math.inf
+
+    def fetch_data(self) -> dict[str, Any]:
+        """Fetch the keys; see PyJWT's.
+
+        Raises:
+            jwt.PyJWKClientConnectionError: The provider is out of reach, or was a moment ago.
+        """
+        known = self.jwk_set_cache is not None and self.jwk_set_cache.get() is not None
+        rest_s = self.cooldown_duration if known else FIRST_KEYS_REST_S
+        if time.monotonic() < self._failed_at + rest_s:
+            raise jwt.PyJWKClientConnectionError("The last fetch has just failed.")
+        try:
+            fetched: dict[str, Any] = super().fetch_data()
+        except Exception:
+            self._failed_at = time.monotonic()
+            raise
+        return fetched
 
 
 class TokenVerifier:
@@ -28,7 +59,7 @@ class TokenVerifier:
 
     def __init__(self, issuer: OidcIssuer) -> None:
         self._issuer = issuer
-        self._keys = jwt.PyJWKClient(
+        self._keys = ProviderKeys(
             str(issuer.jwks_url),
             lifespan=KEYS_LIFESPAN_S,
             timeout=FETCH_TIMEOUT_S,

@@ -198,6 +198,27 @@ def test_a_provider_that_publishes_no_keys_is_out_of_reach(published: bytes) -> 
             asyncio.run(verifier.verify(token))
 
 
+def test_unknown_keys_do_not_ask_a_provider_that_is_down_again_and_again() -> None:
+    with IdentityProvider() as provider:
+        good, unknown = provider.token(), provider.token(key_id="unknown")
+        verifier = TokenVerifier(
+            OidcIssuer(
+                issuer=provider.issuer,
+                audience=AUDIENCE,
+                jwks_url=provider.issuer,
+                refresh_cooldown_s=0.5,
+            )
+        )
+        assert asyncio.run(verifier.verify(good)).name == "oidc:dr-who"
+        time.sleep(0.6)
+        provider.key_set = lambda: b"<html>down</html>"  # type: ignore[method-assign]
+        for _ in range(5):
+            with pytest.raises(NotReady):
+                asyncio.run(verifier.verify(unknown))
+            assert asyncio.run(verifier.verify(good)).name == "oidc:dr-who"
+        assert provider.fetches == 2
+
+
 def test_keys_are_cached_and_follow_a_rotation(
     client: httpx.Client, provider: IdentityProvider
 ) -> None:
