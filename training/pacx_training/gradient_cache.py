@@ -7,6 +7,7 @@ representations through the network part by part. The gradients are those of the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -16,20 +17,20 @@ Representations = Mapping[str, Tensor]
 """Tensors ``[rows, ...]`` by name; those of floating point carry gradients."""
 
 
-class Comparing(nn.Module):
+class Comparing(nn.Module, ABC):
     """A training step whose loss compares rows: it judges what it represents of a batch.
 
     Parameters that :meth:`judge` trains, such as a temperature, are the module's own.
     """
 
     @property
+    @abstractmethod
     def represent(self) -> Callable[..., Representations]:
         """Tells all that the loss needs to know of the rows of a batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, representations: Representations) -> dict[str, Tensor]:
         """The loss of rows that were represented, and its parts."""
-        raise NotImplementedError
 
     def forward(
         self, *batch: Tensor, gradients: Mapping[str, Tensor] | None = None
