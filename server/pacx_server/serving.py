@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.bundle import resolve
-from pacx.engines.protocol import Engine, Precision, Tensor
+from pacx.engines.protocol import Engine, Precision, Tensor, methods_of
 from pacx.engines.replay import Reference, read_reference
 from pacx.errors import BundleError, DeadlineExceeded, EngineError, PacxError
 from pacx.model import Model, Outputs, load
@@ -52,6 +52,7 @@ class _WhileAwaited:
         self.name = engine.name
         self.precision: Precision = engine.precision
         self.device = engine.device
+        self.explanations = methods_of(engine)
         self.awaited = True
         self._engine = engine
 
