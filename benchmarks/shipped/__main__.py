@@ -9,7 +9,7 @@ import typer
 
 from benchmarks.shipped.choice import choose as choose_encoder
 from benchmarks.shipped.comparison import Line
-from benchmarks.shipped.films import write_films
+from benchmarks.shipped.films import write_films, write_radiographs
 from benchmarks.shipped.interpolation import write_interpolated
 from benchmarks.shipped.marker_table import write_marker_table
 from benchmarks.shipped.stage1 import write_curves
@@ -30,6 +30,15 @@ def films(
 ) -> None:
     """Choose the films of stage 2 and who is held apart."""
     write_films(data, output)
+
+
+@app.command()
+def radiographs(
+    data: Annotated[Path, typer.Option(help="Folder that holds radiographs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV to write.")],
+) -> None:
+    """List the films of stage 1 with their weights."""
+    write_radiographs(data, output)
 
 
 @app.command()

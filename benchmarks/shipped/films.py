@@ -20,6 +20,16 @@ HELD_APART_SHARE = 0.35
 NORMALS = 2100
 """How many of the adult normals: as many as two cores read ten times in half an hour."""
 
+NIH_WEIGHT = 3.0
+"""Of NIH's own films in stage 1: the only ones of ill adults."""
+WEIGHTS = {"nih_rsna_normals": 1.0, "hannover_labs": 1.0, "kermany": 0.2}
+"""Of every other folder: children's films are a poor proxy for adults'."""
+RADIOGRAPHS = Terms(
+    name="NIH ChestX-ray14 train and normals of it, Hannover COVID-19, Kermany",
+    licence="NIH Clinical Center: no restriction on use; RSNA: academic use; CC BY 3.0; CC BY 4.0",
+    citation="Wang et al. 2017; Shih et al. 2019; Winther et al. 2020; Kermany et al. 2018",
+)
+
 
 def write_films(data: Path, path: Path, *, normals: int = NORMALS, seed: int = 0) -> None:
     """Write a manifest with the splits ``train``, ``val`` (held apart) and ``test`` (NIH ``val``).
@@ -40,6 +50,22 @@ def write_films(data: Path, path: Path, *, normals: int = NORMALS, seed: int = 0
     table.to_csv(path, index=False)
     terms = _terms(source(nih, ""))
     path.with_suffix(".json").write_text(terms.model_dump_json(indent=2) + "\n", "utf-8")
+
+
+def write_radiographs(data: Path, path: Path) -> None:
+    """Write a manifest of the films that stage 1 learns from, weighted; NIH ``val`` is not in it.
+
+    Args:
+        data: Folder of ``radiographs``.
+        path: CSV to write; the films' terms are written beside it.
+    """
+    nih = read_nih(data / "nih")
+    others = [(read_folder(data / name).paths, weight) for name, weight in WEIGHTS.items()]
+    parts = [(nih.select(nih.splits == "train").paths, NIH_WEIGHT), *others]
+    rows = [(film.resolve(), weight) for films, weight in parts for film in films]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=["path", "weight"]).to_csv(path, index=False)
+    path.with_suffix(".json").write_text(RADIOGRAPHS.model_dump_json(indent=2) + "\n", "utf-8")
 
 
 def held_apart(patients: NDArray[np.str_]) -> NDArray[np.bool_]:

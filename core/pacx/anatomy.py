@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pacx.masks import Mask, cleaned, raw_masks
-from pacx.measures import Cardiothoracic, Spacing, areas_mm2, cardiothoracic
+from pacx.measures import Cardiothoracic, Spacing, areas_mm2, cardiothoracic, counts
 from pacx.preprocessing import Geometry
 from pacx.radiograph import ImageWarning
 
@@ -139,10 +139,10 @@ def _sizes_fit(masks: Mask) -> bool:
 
 def _positions_fit(masks: Mask) -> bool:
     """From left to right: right lung, heart, left lung; the heart below the lungs' middle."""
-    (heart_row, heart_column), right, left = (_centre(mask) for mask in masks)
+    heart, right, left = np.transpose([_centres(along) for along in counts(masks)])
     step = LEAST_STEP * masks.shape[1]
-    in_order = all(a + step <= b for a, b in pairwise((right[1], heart_column, left[1])))
-    return bool(in_order and (right[0] + left[0]) / 2 + step <= heart_row)
+    in_order = all(a + step <= b for a, b in pairwise((right[1], heart[1], left[1])))
+    return bool(in_order and (right[0] + left[0]) / 2 + step <= heart[0])
 
 
 def _widens_downwards(masks: Mask) -> bool:
@@ -161,11 +161,10 @@ def _widens_downwards(masks: Mask) -> bool:
     return bool(gaps[-third:].mean() >= LEAST_WIDENING * gaps[:third].mean())
 
 
-def _centre(mask: Mask) -> tuple[float, float]:
-    """Mean row and column of the true pixels; there must be one."""
-    of_rows, of_columns = mask.sum(axis=1), mask.sum(axis=0)
-    rows = of_rows @ np.arange(len(of_rows)) / of_rows.sum()
-    return float(rows), float(of_columns @ np.arange(len(of_columns)) / of_columns.sum())
+def _centres(counted: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean place of the pixels counted along an axis, ``[3, S]`` -> ``[3]``; there must be one."""
+    places = np.arange(counted.shape[1], dtype=np.float64)
+    return np.asarray(counted @ places / counted.sum(axis=1))
 
 
 def _warnings(faults: tuple[str, ...], view: str | None) -> tuple[ImageWarning, ...]:

@@ -48,12 +48,13 @@ def _outer_border(mask: Mask) -> Polygon:
 
 def _tracer(across: Numbers, down: Numbers, inside: Numbers) -> SerialContourGenerator:
     """Made without ``contour_generator``, whose checks take longer than the tracing."""
-    x, y = np.meshgrid(across, down)
+    x, y = np.empty_like(inside), np.empty_like(inside)
+    x[:], y[:] = across, down[:, np.newaxis]
     return SerialContourGenerator(
         x,
         y,
         inside,
-        np.zeros(x.shape, dtype=np.bool_),
+        np.zeros(inside.shape, dtype=np.bool_),
         corner_mask=False,
         line_type=LineType.Separate,
         fill_type=FillType.OuterOffset,
@@ -64,6 +65,6 @@ def _tracer(across: Numbers, down: Numbers, inside: Numbers) -> SerialContourGen
 
 def _where_it_bends(walk: Polygon) -> Polygon:
     """The corners of a closed walk ``[E + 1, 2]`` whose last point is its first."""
-    steps = np.diff(walk, axis=0)
-    before = np.concatenate((steps[-1:], steps[:-1]))
-    return np.asarray(walk[:-1][(steps != before).any(axis=1)])
+    steps = walk[1:] - walk[:-1]
+    turned = steps != np.concatenate((steps[-1:], steps[:-1]))
+    return np.asarray(walk[:-1][turned[:, 0] | turned[:, 1]])

@@ -85,7 +85,8 @@ def cardiothoracic(masks: Mask, geometry: Geometry) -> Cardiothoracic | None:
     starts, stops = _extents(lungs[rows])
     widest = int((stops - starts).argmax())
     columns = np.flatnonzero(heart.any(axis=0))
-    level = float(np.flatnonzero(heart.sum(axis=1) == heart.sum(axis=1).max()).mean())
+    widths, _ = counts(heart)
+    level = float(np.flatnonzero(widths == widths.max()).mean())
     chest_line = _line(float(rows[widest]), starts[widest], stops[widest], geometry)
     heart_line = _line(level, columns[0], columns[-1] + 1, geometry)
     ratio = heart_line.length / chest_line.length
@@ -101,7 +102,23 @@ def areas_mm2(masks: Mask, geometry: Geometry, spacing_mm: Spacing) -> tuple[flo
         spacing_mm: Distance between rows and between columns of the original picture.
     """
     pixel = geometry.rows * spacing_mm[0] * geometry.columns * spacing_mm[1] / geometry.size**2
-    return tuple(float(mask.sum()) * pixel for mask in masks)
+    return tuple(float(np.count_nonzero(mask)) * pixel for mask in masks)
+
+
+def counts(masks: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How many pixels are true in every row and in every column.
+
+    A product with ones takes a third of the time of ``sum``, which makes wide integers of truths.
+
+    Args:
+        masks: bool ``[..., S, S]``.
+
+    Returns:
+        Both float32 ``[..., S]``.
+    """
+    weights = masks.astype(np.float32)
+    ones = np.ones(masks.shape[-1], dtype=np.float32)
+    return weights @ ones, ones @ weights
 
 
 def silhouette_focus(grid: NDArray[np.float32], masks: Mask) -> Focus:

@@ -39,9 +39,9 @@ class Novelty:
 def distance(
     embeddings: NDArray[np.float32], mean: NDArray[np.float32], whitening: Matrix
 ) -> NDArray[np.float64]:
-    """Mahalanobis distance of embeddings ``[N, D]``, float64 ``[N]``."""
-    centred = (embeddings - mean).astype(np.float64)
-    return np.asarray(np.linalg.norm(centred @ whitening, axis=1))
+    """Mahalanobis distance of embeddings ``[N, D]``, float64 ``[N]``; computed as whitening is."""
+    away = np.matmul(embeddings - mean, whitening)
+    return np.asarray(np.linalg.norm(away, axis=1), dtype=np.float64)
 
 
 def read_novelty(bundle: Bundle) -> Novelty | None:
@@ -57,5 +57,4 @@ def read_novelty(bundle: Bundle) -> Novelty | None:
     shapes = {name: tensors[name].shape for name in (MEAN, WHITENING) if name in tensors}
     if shapes != {MEAN: (width,), WHITENING: (width, width)}:
         raise BundleError(f"{HEADS}: what the manifest says about novelty is not there.")
-    whitening = tensors[WHITENING].astype(np.float64)  # once, not for every film
-    return Novelty(mean=tensors[MEAN], whitening=whitening, threshold=spec.threshold)
+    return Novelty(mean=tensors[MEAN], whitening=tensors[WHITENING], threshold=spec.threshold)

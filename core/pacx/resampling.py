@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 8
+_GROWING = 32
+"""Pixels of a block where the picture grows; where it shrinks, they need many more of it."""
 _LONGEST_KEPT = 8192
 """Axes of films are shorter; the weights of one that is longer would fill the memory."""
 
@@ -47,7 +48,7 @@ def resize(picture: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.
 def _resize_rows(picture: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     *stack, source, columns = picture.shape
     resized = np.empty((*stack, rows, columns), dtype=np.float32)
-    for band in _bands(source, rows):
+    for band in _bands(source, rows, 4 if rows < source else _GROWING):
         np.matmul(band.weights, picture[..., band.source, :], out=resized[..., band.target, :])
     return resized
 
@@ -55,25 +56,25 @@ def _resize_rows(picture: NDArray[np.float32], rows: int) -> NDArray[np.float32]
 def _resize_columns(picture: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
     *stack, rows, source = picture.shape
     resized = np.empty((*stack, rows, columns), dtype=np.float32)
-    for band in _bands(source, columns):
+    for band in _bands(source, columns, 8 if columns < source else _GROWING):
         resized[..., band.target] = picture[..., band.source] @ band.weights.T
     return resized
 
 
-def _bands(source: int, target: int) -> Iterable[_Band]:
+def _bands(source: int, target: int, block: int) -> Iterable[_Band]:
     if max(source, target) > _LONGEST_KEPT:
-        return _make_bands(source, target)
-    return _kept_bands(source, target)
+        return _make_bands(source, target, block)
+    return _kept_bands(source, target, block)
 
 
-@lru_cache(maxsize=64)
-def _kept_bands(source: int, target: int) -> tuple[_Band, ...]:
-    return tuple(_make_bands(source, target))
+@lru_cache(maxsize=128)
+def _kept_bands(source: int, target: int, block: int) -> tuple[_Band, ...]:
+    return tuple(_make_bands(source, target, block))
 
 
-def _make_bands(source: int, target: int) -> Iterator[_Band]:
-    for first in range(0, target, _BLOCK):
-        yield _band(source, target, first, min(first + _BLOCK, target))
+def _make_bands(source: int, target: int, block: int) -> Iterator[_Band]:
+    for first in range(0, target, block):
+        yield _band(source, target, first, min(first + block, target))
 
 
 def _band(source: int, target: int, first: int, stop: int) -> _Band:

@@ -56,6 +56,25 @@ def bundle(
 
 
 @app.command()
+def prove(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")],
+    version: Annotated[str, typer.Option(help="Of the new bundle, such as 1.0.1.")],
+    bundle: BundleArgument = None,
+    named: BundleOption = None,
+    films: FilmsOption = None,
+) -> None:
+    """Write a new version of a bundle that offers what this machine can prove of it, too.
+
+    For a machine with engines or precisions that the bundle's maker lacked, such as bf16.
+    """
+    from pacx_export.proving import prove
+
+    made = prove(_opened(bundle, named), output, version=version, films=films)
+    Console().print(f"sha256 {made.sha256}", highlight=False)
+    _warn_of_phantoms(made)
+
+
+@app.command()
 def int8(
     bundle: BundleArgument = None,
     named: BundleOption = None,

@@ -14,6 +14,8 @@ from pacx.model_card import CARD, with_section
 from pacx_export.card import ENGINES, bullets
 
 FILE = "verification.json"
+Variant = tuple[str, str, str]
+"""Graph, engine and precision."""
 NO_FILMS = "**No real radiograph was among what the bundle was proved on.**"
 
 
@@ -50,8 +52,8 @@ class GraphParity(_Frozen):
     emulated: bool = False
 
     @property
-    def variant(self) -> tuple[GraphName, str, Precision]:
-        """Graph, engine and precision."""
+    def variant(self) -> Variant:
+        """What it is about."""
         return self.graph, self.engine, self.precision
 
     @property
@@ -159,6 +161,21 @@ class Verification(_Frozen):
         results = (*map(str, self.results), *unproved)
         return pictures, *self._rounded(), *results, *map(str, self._added)
 
+    def renewed(self, later: Verification) -> Verification:
+        """This report with what a later one found; what only this one could run stays."""
+        run = {result.variant for result in later.results}
+        kept = [result for result in self.results if result.variant not in run]
+        known = run | {result.variant for result in kept}
+        unproved = {variant_of(entry): entry for entry in (*self.unproved, *later.unproved)}
+        return self.model_copy(
+            update={
+                "processor": later.processor,
+                "pictures": later.pictures,
+                "results": (*later.results, *kept),
+                "unproved": tuple(e for variant, e in unproved.items() if variant not in known),
+            }
+        )
+
     def _rounded(self) -> Iterator[str]:
         if self.rounding is not None:
             yield (
@@ -182,6 +199,11 @@ class Verification(_Frozen):
         """What no engine may offer of this bundle."""
         failed = (result.refusal for result in self.results if not result.passed)
         return (*failed, *self.unproved)
+
+
+def variant_of(entry: RefusedVariant) -> Variant:
+    """What an entry of the manifest is about."""
+    return entry.graph, entry.engine, entry.precision
 
 
 def _counts(pictures: Mapping[str, int]) -> str:
@@ -209,11 +231,7 @@ def add_results(
         for result in report.results
         if result.variant not in new and not (integer and result.precision == "int8")
     ]
-    open_still = [
-        entry
-        for entry in report.unproved
-        if (entry.graph, entry.engine, entry.precision) not in new
-    ]
+    open_still = [entry for entry in report.unproved if variant_of(entry) not in new]
     whole = report.model_copy(
         update={
             "results": (*kept, *results),

@@ -243,7 +243,6 @@ class Batcher(Generic[Item, Answer]):
         started = max(handed_over, self._engine_free_since)
         self._engine_free_since = clock()
         inference_s = self._engine_free_since - started
-        self._observe(len(batch), inference_s)
         for waiter, answer in zip(batch, answers, strict=True):
             if not waiter.future.done():
                 waiter.future.set_result(
@@ -254,6 +253,7 @@ class Batcher(Generic[Item, Answer]):
                         batch_size=len(batch),
                     )
                 )
+        self._observe(len(batch), inference_s)
 
     async def _isolate(self, batch: Sequence[_Waiter[Item, Answer]]) -> None:
         for waiter in batch:

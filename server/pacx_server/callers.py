@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Query, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import Depends, Query
 from starlette.requests import Request
 
 from pacx_server.context import RequestContext, context_of
 from pacx_server.security import Principal
 from pacx_server.service import Service
 from pacx_server.settings import Scope
-
-_API_KEY = APIKeyHeader(name="x-api-key", auto_error=False, description="A key of the server's.")
-_BEARER = HTTPBearer(auto_error=False, description="A key, or a token of the OIDC provider.")
 
 
 def service_of(request: Request) -> Service:
@@ -32,18 +28,12 @@ async def _context(request: Request) -> RequestContext:
 
 
 class _Caller:
-    """Identifies the caller, who needs one of some scopes; the two schemes are for OpenAPI."""
+    """Identifies the caller, who needs one of some scopes; what may be sent, OpenAPI declares."""
 
     def __init__(self, *scopes: Scope) -> None:
         self._scopes = scopes
 
-    async def __call__(
-        self,
-        request: Request,
-        key: Annotated[object, Security(_API_KEY)],
-        token: Annotated[object, Security(_BEARER)],
-    ) -> Principal:
-        del key, token
+    async def __call__(self, request: Request) -> Principal:
         principal = await service_of(request).authenticator.identify(request)
         context_of(request.scope).caller = principal.name
         principal.require(*self._scopes)

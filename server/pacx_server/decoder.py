@@ -15,6 +15,7 @@ import signal
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -27,7 +28,7 @@ from pacx.radiograph import Radiograph
 from pacx.reading import ReadingLimits, ReadingOptions, read
 from pacx.reading.content import Content
 from pacx_server.inbox import Inbox
-from pacx_server.pipe import write_all
+from pacx_server.pipe import read_message, write_message
 from pacx_server.rendering import to_display
 from pacx_server.schemas import ImageFacts, WarningNote
 from pacx_server.seclusion import forbid_sockets
@@ -38,7 +39,12 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 OPEN_FILES = 64
 CONFINED = b"confined"
 """The first thing that a process says."""
+FILLED = b"filled"
+"""The file that a job is about is there; until then the process makes ready."""
 _STUDY = Tag(0x0020, 0x000D)
+
+Answer: TypeAlias = tuple[bytes, *tuple[memoryview, ...]]
+"""The reply as JSON, then what follows it."""
 
 log = logging.getLogger(__name__)
 
@@ -96,21 +102,19 @@ def scrubbed_environment() -> dict[str, str]:
 def serve(connection: Connection, inbox: Inbox, confinement: Confinement) -> None:
     """Say that the limits hold, then decode one file after the other until the other end closes."""
     _confine(confinement)
-    connection.send_bytes(CONFINED)
+    os.write(connection.fileno(), CONFINED)
     while True:
         try:
-            job = Job.model_validate_json(connection.recv_bytes())
+            job = Job.model_validate_json(read_message(connection))
             data = inbox.look(job.size_bytes)
             _allow_cpu(confinement.cpu_s)
-            reply, *parts = answer(job, data, confinement)
-            connection.send_bytes(reply)
-            for part in parts:
-                write_all(connection, part)
+            read_message(connection)  # FILLED
+            write_message(connection, *answer(job, data, confinement))
         except (EOFError, BrokenPipeError):
             return
 
 
-def answer(job: Job, data: Content, confinement: Confinement) -> list[bytes | memoryview]:
+def answer(job: Job, data: Content, confinement: Confinement) -> Answer:
     """Decode one file: the reply as JSON, then pixels unless it failed."""
     started = time.perf_counter()
     try:
@@ -133,11 +137,9 @@ def _study_sha256(data: Content) -> str | None:
     return hashlib.sha256(str(uid.value).encode()).hexdigest() if uid else None
 
 
-def _success(
-    job: Job, radiograph: Radiograph, study: str | None, started: float
-) -> list[bytes | memoryview]:
+def _success(job: Job, radiograph: Radiograph, study: str | None, started: float) -> Answer:
     pixels = prepare(radiograph, job.spec).pixels
-    parts: list[bytes | memoryview] = [np.ascontiguousarray(pixels).data.cast("B")]
+    parts = [np.ascontiguousarray(pixels).data.cast("B")]
     if job.picture:
         parts.append(np.ascontiguousarray(to_display(radiograph.pixels)).data.cast("B"))
     reply = Reply(
@@ -153,13 +155,13 @@ def _success(
         study_sha256=study,
         decode_s=time.perf_counter() - started,
     )
-    return [reply.model_dump_json().encode(), *parts]
+    return reply.model_dump_json().encode(), *parts
 
 
-def _failure(error: PacxError, started: float) -> list[bytes | memoryview]:
+def _failure(error: PacxError, started: float) -> Answer:
     failure = Failure(code=error.code, detail=error.detail)
     reply = Reply(failure=failure, decode_s=time.perf_counter() - started)
-    return [reply.model_dump_json().encode()]
+    return (reply.model_dump_json().encode(),)
 
 
 def _confine(confinement: Confinement) -> None:

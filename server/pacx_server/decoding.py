@@ -161,7 +161,7 @@ class DecoderPool:
         reason = "abandoned"
         try:
             async with asyncio.timeout(self._deadline_s):
-                decoded = await self._in_thread(lambda: worker.ask(job, data))
+                decoded = await worker.ask(job, data)
             reason = ""
             return decoded
         except PacxError:

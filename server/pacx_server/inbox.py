@@ -34,6 +34,15 @@ class Inbox:
         """Travel to a process that is being started, with a descriptor of its own."""
         return _arrived, (reduction.DupFd(self._descriptor),)
 
+    def resize(self, size_bytes: int) -> None:
+        """Make the memory as long as the file that will be put there, so that it can be mapped.
+
+        Raises:
+            OSError: The memory was closed.
+        """
+        with self._lock:
+            os.ftruncate(self._descriptor, size_bytes)
+
     def put(self, data: bytes) -> None:
         """Write a file over what was there.
 
@@ -47,7 +56,7 @@ class Inbox:
                 at += os.pwrite(self._descriptor, rest[at:], at)
 
     def look(self, size_bytes: int) -> bytes | mmap.mmap:
-        """Map the file of that size; an empty one cannot be mapped and is ``b""``."""
+        """Map the file of that size, also before it is there; an empty one is ``b""``."""
         if not size_bytes:
             return b""
         return mmap.mmap(

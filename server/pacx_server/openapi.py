@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,6 +19,19 @@ from pacx_server.schemas import (
 from pacx_server.tensors import InferRequest
 
 _REFERENCE = "#/components/schemas/{model}"
+_SCHEMES = {
+    "APIKeyHeader": {
+        "type": "apiKey",
+        "description": "A key of the server's.",
+        "in": "header",
+        "name": "x-api-key",
+    },
+    "HTTPBearer": {
+        "type": "http",
+        "description": "A key, or a token of the OIDC provider.",
+        "scheme": "bearer",
+    },
+}
 _UNUSED = ("HTTPValidationError", "ValidationError")
 
 
@@ -48,7 +62,20 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.setdefault(name, schema)
     for name in _UNUSED:
         schemas.pop(name, None)
+    _secure(document)
     return document
+
+
+def _secure(document: dict[str, Any]) -> None:
+    """Say how a caller may say who it is, wherever that may be asked.
+
+    FastAPI would say so for dependencies of its own, which look at every request once more.
+    """
+    document["components"]["securitySchemes"] = _SCHEMES
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if str(HTTPStatus.UNAUTHORIZED.value) in operation["responses"]:
+                operation["security"] = [{name: []} for name in _SCHEMES]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import structlog
@@ -29,6 +30,8 @@ from pacx_server.tracing import open_tracing
 from pacx_server.uploads import FORM_OVERHEAD_BYTES, UploadLimits
 
 BACKGROUND_DEADLINE_S = 3600.0
+DESCRIBING = 4
+"""Threads that say what was found; one is woken sooner than anyio, which takes turns, does it."""
 State = Literal["starting", "ready", "draining", "failed"]
 
 log = structlog.get_logger("pacx.service")
@@ -65,6 +68,7 @@ class Service:
             share=settings.evaluation_share, observe=self.telemetry.evaluation_wait_s.observe
         )
         self.drawing = Drawing()
+        self.describing = ThreadPoolExecutor(DESCRIBING, thread_name_prefix="describing")
         self.tickets = Tickets()
         self.evaluations = Evaluations(settings, self.authenticator, self.telemetry)
         self.state: State = "starting"
@@ -118,6 +122,7 @@ class Service:
         await self.evaluations.close()
         await self.catalogue.close()
         await self.decoders.close()
+        self.describing.shutdown(wait=False)
         self.audit.close()
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)

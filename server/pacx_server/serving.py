@@ -200,7 +200,9 @@ class ServedModel:
         return await asyncio.get_running_loop().run_in_executor(self._engine, self._infer, batch)
 
     def _infer(self, batch: Sequence[Pixels]) -> list[Outputs]:
-        outputs = self.model.run_normalised(np.stack([self._values(item) for item in batch]))
+        values = [self._values(item) for item in batch]
+        lone = len(values) == 1
+        outputs = self.model.run_normalised(values[0][np.newaxis] if lone else np.stack(values))
         return [outputs[index] for index in range(len(batch))]
 
     def _values(self, picture: Pixels) -> Pixels:

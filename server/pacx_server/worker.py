@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import socket
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from pacx.errors import InputError, PacxError, PixelDataCorrupt
 from pacx.preprocessing import Geometry, ModelInput
 from pacx_server import decoder
-from pacx_server.decoder import CONFINED, Confinement, Job, Reply
+from pacx_server.decoder import CONFINED, FILLED, Confinement, Job, Reply
 from pacx_server.inbox import Inbox
-from pacx_server.pipe import read_exactly
+from pacx_server.pipe import receive_exactly, receive_message, send_message
 from pacx_server.schemas import ImageFacts, WarningNote
 
 LARGEST_REPLY_BYTES = 2**20
 SEND_BUFFER_BYTES = 2**20
 """The pixels of an answer fit, so that a process need not wait until they are fetched."""
+SHORT_BYTES = 4 * 2**20
+"""To copy a file of this length takes about as long as the way to a thread and back."""
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 2.0
 
@@ -48,7 +51,7 @@ class Decoded:
 
 
 class Worker:
-    """One process with its pipe and its memory; used by one thread at a time.
+    """One process with its pipe and its memory; used by one task at a time.
 
     Args:
         confinement: What the process may use.
@@ -59,9 +62,12 @@ class Worker:
 
     def __init__(self, confinement: Confinement) -> None:
         context = multiprocessing.get_context("forkserver")
-        self._connection, theirs = context.Pipe()
+        ours, theirs = context.Pipe()
+        self._end = socket.socket(fileno=os.dup(ours.fileno()))
+        ours.close()
         _widen(theirs)
         self._inbox = Inbox()
+        self._most_pixels = confinement.reading.pixels
         self._process = context.Process(
             target=decoder.serve,
             args=(theirs, self._inbox, confinement),
@@ -87,18 +93,31 @@ class Worker:
         """Whether the process has not ended."""
         return self._process.is_alive()
 
-    def ask(self, job: Job, data: bytes) -> Decoded:
-        """Blocking; raises EOFError or OSError if the process dies meanwhile."""
+    async def ask(self, job: Job, data: bytes) -> Decoded:
+        """Have a file decoded; after an error but ``PacxError``, or cancelled, it is of no use.
+
+        Raises:
+            PacxError: The process refuses the file.
+            EOFError, OSError: The process has died.
+            ValidationError: It does not answer as it should.
+        """
         self.files += 1
-        self._inbox.put(data)
-        self._connection.send_bytes(job.model_dump_json().encode())
-        reply = Reply.model_validate_json(self._connection.recv_bytes(LARGEST_REPLY_BYTES))
+        self._inbox.resize(len(data))
+        await send_message(self._end, job.model_dump_json().encode())
+        if len(data) > SHORT_BYTES:
+            await asyncio.to_thread(self._inbox.put, data)
+        else:
+            self._inbox.put(data)
+        await send_message(self._end, FILLED)
+        reply = Reply.model_validate_json(await receive_message(self._end, LARGEST_REPLY_BYTES))
         if reply.facts is None:
             raise _as_error(reply)
-        return _receive(self._connection, job, reply, reply.facts)
+        if reply.facts.rows * reply.facts.columns > self._most_pixels:
+            raise OSError("The decoder says more than it may.")
+        return await _receive(self._end, job, reply, reply.facts)
 
     def kill(self) -> None:
-        """End the process now; a thread in ``ask`` sees the end of its pipe."""
+        """End the process now; who waits in ``ask`` sees the end of its pipe."""
         self._process.kill()
 
     def bury(self) -> int | None:
@@ -109,13 +128,17 @@ class Worker:
         return self._process.exitcode
 
     def _wait_until_confined(self) -> None:
-        if not self._connection.poll(START_TIMEOUT_S):
+        self._end.settimeout(START_TIMEOUT_S)
+        try:
+            if self._end.recv(len(CONFINED)) != CONFINED:
+                raise EOFError
+        except TimeoutError:
             self._process.kill()
-            raise TimeoutError
-        self._connection.recv_bytes(len(CONFINED))
+            raise
+        self._end.setblocking(False)
 
     def _let_go(self) -> None:
-        self._connection.close()
+        self._end.close()
         self._inbox.close()
 
 
@@ -137,12 +160,12 @@ def _kinds(root: type[InputError]) -> dict[str, type[InputError]]:
     return kinds
 
 
-def _receive(connection: Connection, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
+async def _receive(end: socket.socket, job: Job, reply: Reply, facts: ImageFacts) -> Decoded:
     size = job.spec.size
-    pixels = np.frombuffer(read_exactly(connection, 4 * size * size), dtype=np.float32)
+    pixels = np.frombuffer(await receive_exactly(end, 4 * size * size), dtype=np.float32)
     picture = None
     if job.picture:
-        raw = read_exactly(connection, facts.rows * facts.columns)
+        raw = await receive_exactly(end, facts.rows * facts.columns)
         picture = np.frombuffer(raw, dtype=np.uint8).reshape(facts.rows, facts.columns)
     geometry = Geometry(facts.rows, facts.columns, size)
     return Decoded(

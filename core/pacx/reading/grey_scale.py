@@ -109,9 +109,11 @@ class GreyScale:
             strip = shown[top : top + _STRIP_ROWS]
             stored = self.stored.cut(codes[top : top + _STRIP_ROWS])
             np.copyto(strip, stored)  # faster than a subtraction that casts as it goes
-            strip -= origin
+            if origin:
+                strip -= origin
             strip *= scale
-            strip += remainder
+            if remainder:
+                strip += remainder
             np.clip(strip, 0.0, 1.0, out=strip)
             if self.padding is not None:
                 strip[(stored >= self.padding[0]) & (stored <= self.padding[1])] = 0.0

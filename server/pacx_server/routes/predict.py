@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, get_args
 
-import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,7 +49,9 @@ async def predict(
     wanted = _split(",".join(request.query_params.getlist("include")))
     async with receive_files(request, service, caller, model, service.one_file) as visit:
         examination = await visit.examine()
-        body = await anyio.to_thread.run_sync(_answer, visit, examination, wanted)
+        body = await asyncio.get_running_loop().run_in_executor(
+            service.describing, _answer, visit, examination, wanted
+        )
     return Response(body, media_type="application/json")
 
 
