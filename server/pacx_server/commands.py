@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import math
+import os
 import signal
 import socket
 import ssl
 from collections.abc import Coroutine
+from difflib import get_close_matches
 from types import FrameType
 from typing import Annotated, Any
 
@@ -43,6 +45,8 @@ def serve(
     device: Annotated[str | None, DEVICE] = None,
 ) -> None:
     """Start the inference server; every other setting is a PACX_* variable or in pacx.toml."""
+    # Until there is something to reload; without a handler the signal would end the process.
+    signal.signal(signal.SIGHUP, lambda number, frame: None)  # noqa: ARG005
     settings = _settings(host=host, port=port, bundles=bundle or None, engine=engine, device=device)
     settings.check_exposure()
     _check_address(settings)
@@ -50,6 +54,7 @@ def serve(
     for source in settings.bundles:
         _check_bundle(source)
     logs.configure(settings)
+    _warn_of_misspelt()
     leave_processors_to_engine()
     server = _Server(settings)
     server.run()
@@ -180,6 +185,14 @@ def _settings(**arguments: object) -> Settings:
         raise SettingsError(f"PACX_{where.upper()}: {reason}") from error
     except ValueError as error:  # of tomllib, or of bytes that are no text
         raise SettingsError(f"pacx.toml cannot be read: {error}.") from error
+
+
+def _warn_of_misspelt() -> None:
+    """Say which variables are no settings but nearly are; others may be another program's."""
+    known = [f"PACX_{name.upper()}" for name in Settings.model_fields]
+    for name in sorted({name for name in os.environ if name.startswith("PACX_")} - {*known}):
+        for meant in get_close_matches(name, known, n=1, cutoff=0.8):
+            log.warning("a variable is no setting", variable=name, nearest=meant)
 
 
 def _check_address(settings: Settings) -> None:

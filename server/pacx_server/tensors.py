@@ -45,6 +45,9 @@ class WantedParameters(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     binary_data: StrictBool | None = Field(None, description="None follows the request.")
+    classification: Literal[0] = Field(
+        0, description="That extension is not offered; `probabilities` come with their labels."
+    )
 
 
 class WantedTensor(BaseModel):

@@ -367,3 +367,11 @@ def decoders(server: LiveServer) -> list[psutil.Process]:
     """Processes that decode: the children of the fork server, which is a child of the server."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     return [child for child in children if len(child.parents()) > len(children[0].parents())]
+
+
+def test_a_misspelt_variable_is_told_and_anothers_is_not(launch: Launch) -> None:
+    server = launch(max_bacth="4", orchard="7")
+    told = [line for line in server.text().splitlines() if "is no setting" in line]
+    assert len(told) == 1
+    assert "PACX_MAX_BACTH" in told[0]
+    assert "PACX_MAX_BATCH" in told[0]

@@ -215,6 +215,10 @@ def test_messages_that_do_not_follow_the_protocol(body: bytes, length: int | Non
             {"outputs": [{"name": "embedding", "parameters": {"binary_data": 1}}]},
             "outputs.0.parameters.binary_data: ",
         ),
+        (
+            {"outputs": [{"name": "logits", "parameters": {"classification": 3}}]},
+            "outputs.0.parameters.classification: ",
+        ),
         ({"parameters": {"binary_data_output": "false"}}, "parameters.binary_data_output: "),
         ({"shape": [-1, -1]}, "inputs.0.shape.0: "),
     ],
