@@ -35,6 +35,13 @@ class StoredBits:
     high_bit: int
     signed: bool
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest value that there is room for."""
+        if self.signed:
+            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return 0, (1 << self.bits) - 1
+
     def cut(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
         """Stored values of unsigned codes: same shape and width, signed where they are."""
         width = 8 * codes.dtype.itemsize
@@ -105,6 +112,9 @@ class GreyScale:
         shown = np.empty(codes.shape, dtype=np.float32)
         origin, scale = np.float32(round(black)), np.float32(1 / (white - black))
         remainder = np.float32((round(black) - black) / (white - black))
+        # Every step keeps the order of values, so that what the ends do not need none does.
+        ends = (np.array(self.stored.limits, dtype=np.float32) - origin) * scale + remainder
+        clips = bool((ends < 0).any() or (ends > 1).any())
         for top in range(0, len(codes), _STRIP_ROWS):
             strip = shown[top : top + _STRIP_ROWS]
             stored = self.stored.cut(codes[top : top + _STRIP_ROWS])
@@ -114,7 +124,8 @@ class GreyScale:
             strip *= scale
             if remainder:
                 strip += remainder
-            np.clip(strip, 0.0, 1.0, out=strip)
+            if clips:
+                np.clip(strip, 0.0, 1.0, out=strip)
             if self.padding is not None:
                 strip[(stored >= self.padding[0]) & (stored <= self.padding[1])] = 0.0
         return shown
