@@ -26,6 +26,7 @@ from pacx.errors import PacxError, PixelDataCorrupt, SettingsError, TooComplex
 from pacx.preprocessing import PreprocessingSpec
 from pacx_server import decoder
 from pacx_server.decoder import Confinement, Job
+from pacx_server.pieces import File
 from pacx_server.queueing import FairQueue
 from pacx_server.worker import Decoded, Worker
 
@@ -124,7 +125,7 @@ class DecoderPool:
 
     async def decode(
         self,
-        data: bytes,
+        data: File,
         spec: PreprocessingSpec,
         *,
         key: str = "",
@@ -156,7 +157,7 @@ class DecoderPool:
         except (EOFError, OSError) as error:
             raise PixelDataCorrupt("The file makes the decoder crash.") from error
 
-    async def _attempt(self, job: Job, data: bytes, key: str) -> Decoded:
+    async def _attempt(self, job: Job, data: File, key: str) -> Decoded:
         worker = await self._claim(key)
         reason = "abandoned"
         try:

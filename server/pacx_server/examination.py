@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from pacx_server.batching import Answered
 from pacx_server.context import RequestContext
 from pacx_server.courtesy import GiveWay
 from pacx_server.decoding import DecoderPool
+from pacx_server.pieces import File, sha256_of
 from pacx_server.schemas import Timing
 from pacx_server.serving import ServedModel
 from pacx_server.telemetry import Telemetry
@@ -83,7 +83,7 @@ class Examiner:
 
     async def examine(
         self,
-        data: bytes,
+        data: File,
         served: ServedModel,
         context: RequestContext,
         *,
@@ -111,7 +111,7 @@ class Examiner:
         with context.phase("decode"):
             decoded = await self._decode(data, served, context.caller or "", deadline, picture)
         if self._audit.wants_pseudonyms:
-            digest = decoded.study_sha256 or hashlib.sha256(data).hexdigest()
+            digest = decoded.study_sha256 or sha256_of(data)
             context.studies.append(self._audit.pseudonym(digest))
         decode_s = time.perf_counter() - started
         if give_way is not None:
@@ -127,7 +127,7 @@ class Examiner:
         )
 
     async def _decode(
-        self, data: bytes, served: ServedModel, key: str, deadline: float, picture: bool
+        self, data: File, served: ServedModel, key: str, deadline: float, picture: bool
     ) -> Decoded:
         spec = served.model.spec
         try:

@@ -9,6 +9,8 @@ from multiprocessing import reduction
 from threading import Lock
 from typing import Protocol
 
+from pacx_server.pieces import File, pieces_of
+
 
 class Parcel(Protocol):
     """A file descriptor on its way to a process that is being started."""
@@ -43,17 +45,20 @@ class Inbox:
         with self._lock:
             os.ftruncate(self._descriptor, size_bytes)
 
-    def put(self, data: bytes) -> None:
+    def put(self, file: File) -> None:
         """Write a file over what was there.
 
         Raises:
             OSError: The memory was closed.
         """
-        rest, at = memoryview(data), 0
+        at = 0
         with self._lock:
-            os.ftruncate(self._descriptor, len(data))
-            while at < len(data):
-                at += os.pwrite(self._descriptor, rest[at:], at)
+            os.ftruncate(self._descriptor, len(file))
+            for piece in pieces_of(file):
+                rest = memoryview(piece)
+                while rest:
+                    written = os.pwrite(self._descriptor, rest, at)
+                    at, rest = at + written, rest[written:]
 
     def look(self, size_bytes: int) -> bytes | mmap.mmap:
         """Map the file of that size, also before it is there; an empty one is ``b""``."""

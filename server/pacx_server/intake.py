@@ -20,6 +20,7 @@ from pacx_server.admission import Ticket
 from pacx_server.context import RequestContext, context_of
 from pacx_server.courtesy import GiveWay
 from pacx_server.examination import Examination
+from pacx_server.pieces import pieces_of
 from pacx_server.security import Principal
 from pacx_server.service import Service
 from pacx_server.serving import ServedModel
@@ -57,6 +58,11 @@ class Visit:
     ticket: Ticket
     upload: Upload
     deadline: float
+
+    @property
+    def message(self) -> bytes:
+        """The message of an inference protocol, which is whole."""
+        return b"".join(pieces_of(self.upload.files[0]))
 
     def unpack(self, files: tuple[bytes, ...]) -> Visit:
         """The same visit with the files that lay inside its message.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from pacx.errors import BodyTimeout, EmptyBody, MalformedRequest, TooLarge, UnsupportedMediaType
 from pacx_server.admission import Ticket
+from pacx_server.pieces import File, Pieces
 from pacx_server.preamble import without_preamble
 
 RAW_TYPES = ("application/dicom", "image/png", "image/jpeg", "image/tiff")
@@ -56,11 +57,11 @@ class Upload:
     """What a caller sent.
 
     Attributes:
-        files: Their bytes, in the order in which they came; at least one.
+        files: In the order in which they came; at least one.
         reference: The form field of that name, echoed in the answer.
     """
 
-    files: tuple[bytes, ...]
+    files: tuple[File, ...]
     reference: str | None
 
 
@@ -135,7 +136,8 @@ async def read_upload(
         if media_type(request.headers) == FORM_TYPE:
             upload = await _read_form(request.headers, body, limits)
         else:
-            upload = Upload(files=(b"".join([chunk async for chunk in body]),), reference=None)
+            file = Pieces([chunk async for chunk in body])
+            upload = Upload(files=(file,), reference=None)
     check_files(upload.files, limits)
     return upload
 
@@ -235,7 +237,7 @@ def _reference(form: FormData) -> str | None:
     return reference
 
 
-def check_files(files: tuple[bytes, ...], limits: UploadLimits) -> None:
+def check_files(files: Sequence[File], limits: UploadLimits) -> None:
     """Refuse files for their number or length.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import select
 import socket
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,6 +18,7 @@ from pacx.preprocessing import Geometry, ModelInput
 from pacx_server import decoder
 from pacx_server.decoder import CONFINED, FILLED, Confinement, Job, Reply
 from pacx_server.inbox import Inbox
+from pacx_server.pieces import File
 from pacx_server.pipe import receive_exactly, receive_message, send_message
 from pacx_server.schemas import ImageFacts, WarningNote
 
@@ -77,6 +79,8 @@ class Worker:
         try:
             self._process.start()
             theirs.close()
+            self._end_of_process = select.poll()
+            self._end_of_process.register(self._process.sentinel, select.POLLIN)
             self._wait_until_confined()
         except (EOFError, OSError):
             self._let_go()
@@ -91,9 +95,9 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
-        return self._process.is_alive()
+        return not self._end_of_process.poll(0)
 
-    async def ask(self, job: Job, data: bytes) -> Decoded:
+    async def ask(self, job: Job, data: File) -> Decoded:
         """Have a file decoded; after an error but ``PacxError``, or cancelled, it is of no use.
 
         Raises:

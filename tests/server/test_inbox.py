@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacx_server.inbox import Inbox
+from pacx_server.pieces import Pieces, sha256_of
 
 
 @given(files=st.lists(st.binary(max_size=20_000), max_size=5))
@@ -17,6 +18,16 @@ def test_each_file_arrives_whole_and_nothing_of_the_one_before_stays(files: list
         assert bytes(inbox.look(len(file))) == file
         with pytest.raises((ValueError, OSError)):
             inbox.look(len(file) + 1)
+    inbox.close()
+
+
+@given(pieces=st.lists(st.binary(max_size=5_000), max_size=6))
+def test_a_file_in_pieces_arrives_joined(pieces: list[bytes]) -> None:
+    inbox, file = Inbox(), Pieces(pieces)
+    whole = b"".join(pieces)
+    inbox.put(file)
+    assert bytes(inbox.look(len(file))) == whole
+    assert sha256_of(file) == sha256_of(whole)
     inbox.close()
 
 

@@ -180,7 +180,7 @@ async def _infer(
 ) -> Response:
     async with receive_message(request, service, caller, name) as visit:
         size = visit.served.model.spec.size
-        body = visit.upload.files[0]
+        body = visit.message
         question = await anyio.to_thread.run_sync(
             lambda: decode_request(body, json_length, size=size)
         )

@@ -95,7 +95,7 @@ async def predict_instances(
         UnusableImage: Names the first instance that cannot be used.
     """
     async with receive_message(request, service, caller, model) as visit:
-        message = await anyio.to_thread.run_sync(_parse, visit.upload.files[0])
+        message = await anyio.to_thread.run_sync(_parse, visit.message)
         files = tuple(
             (instance.image if isinstance(instance, ImageInstance) else instance).b64
             for instance in message.instances
