@@ -119,7 +119,7 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
     for axis, reading in zip(axes, READINGS, strict=True):
         for run, curve in table[table["reading"] == reading].groupby("run"):
             axis.plot(curve["step"], curve["mean"], marker="o", markersize=3, label=run)
-        axis.set(title=reading, xlabel="steps of 32 films")
+        axis.set(title=reading, xlabel="steps")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("mean AUROC of five findings")
     axes[0].legend(frameon=False)
