@@ -16,6 +16,7 @@ import torch._dynamo  # which the first optimiser imports
 import torch.utils.tensorboard
 from typer.testing import CliRunner
 
+import pacx_training.agglomeration
 import pacx_training.distillation
 import pacx_training.pretraining  # noqa: F401
 from pacx.cli import app

@@ -14,17 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 
-from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.provenance import UNTRAINED
 from pacx_training.recipes import RecipeSection, read_section
 from pacx_training.runs import RunDirectory
+from tests.training.phantom_films import write_phantoms
 
 PROGRAM = Path(__file__).with_name("forked_commands.py")
 DEADLINE_S = 120
@@ -52,7 +50,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Recipes:
         longer = ("loop.epochs=6", f"loop.checkpoint_minutes={minutes}")
         sections = {
             name: read_section("smoke", name, Anything, longer).model_dump()
-            for name in ("mae", "labs", "ecg", "distill")
+            for name in ("mae", "agglomerate", "labs", "ecg", "distill")
         }
         sections["ecg"]["loop"] |= {"epochs": 1, "checkpoint_minutes": 10}
         path.write_text(yaml.safe_dump(sections))
@@ -125,15 +123,20 @@ def assert_same(broken: RunDirectory, whole: RunDirectory) -> None:
     assert len({path.read_bytes() for path in weights}) == 1
 
 
-def test_stage_1(recipes: Recipes, commands: Commands, tmp_path: Path) -> None:
-    rows = ["path,patient"]
-    for seed in range(16):
-        pixels = phantom_radiograph(seed, size=64).pixels
-        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(tmp_path / f"{seed}.png")
-        rows.append(f"{seed}.png,{seed}")
-    (tmp_path / "films.csv").write_text("\n".join(rows))
-    command = ["train", "mae", "--data", str(tmp_path / "films.csv")]
-    whole, broken = (RunDirectory(tmp_path / name) for name in ("whole", "broken"))
+def encoder_in(folder: Path, seed: int = 3) -> str:
+    """Write the run of a random encoder."""
+    start = RunDirectory(folder)
+    torch.manual_seed(seed)
+    shape = EncoderConfig(image_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4)
+    start.save_encoder(VisionTransformer(shape))
+    start.save_provenance(UNTRAINED)
+    return str(folder)
+
+
+def assert_killed_is_whole(
+    commands: Commands, command: Sequence[str], recipes: Recipes, folder: Path
+) -> None:
+    whole, broken = (RunDirectory(folder / name) for name in ("whole", "broken"))
     finish(commands, [*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
     own = [*command, "-o", str(broken.path)]
     kill_after_some_steps(commands, [*own, "--recipe", str(recipes.killed)], broken)
@@ -141,15 +144,23 @@ def test_stage_1(recipes: Recipes, commands: Commands, tmp_path: Path) -> None:
     assert_same(broken, whole)
 
 
+def test_stage_1(recipes: Recipes, commands: Commands, tmp_path: Path) -> None:
+    command = ["train", "mae", "--data", str(write_phantoms(tmp_path, 16))]
+    assert_killed_is_whole(commands, command, recipes, tmp_path)
+
+
+def test_agglomeration(recipes: Recipes, commands: Commands, tmp_path: Path) -> None:
+    command = ["train", "agglomerate", "--data", str(write_phantoms(tmp_path, 16))]
+    command += ["--encoder", encoder_in(tmp_path / "encoder")]
+    command += ["--class-token", encoder_in(tmp_path / "teacher", seed=4)]
+    assert_killed_is_whole(commands, command, recipes, tmp_path)
+
+
 def test_stage_2_while_a_teacher_learns_and_while_it_learns_itself(
     recipes: Recipes, commands: Commands, cohort: Path, tmp_path: Path
 ) -> None:
-    start = RunDirectory(tmp_path / "encoder")
-    torch.manual_seed(3)
-    shape = EncoderConfig(image_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4)
-    start.save_encoder(VisionTransformer(shape))
-    start.save_provenance(UNTRAINED)
-    command = ["train", "distill", "--encoder", str(start.path), "--data", str(cohort)]
+    start = encoder_in(tmp_path / "encoder")
+    command = ["train", "distill", "--encoder", start, "--data", str(cohort)]
     whole, broken = (RunDirectory(tmp_path / name) for name in ("whole", "broken"))
     finish(commands, [*command, "--recipe", str(recipes.whole), "-o", str(whole.path)])
     own, teacher = [*command, "-o", str(broken.path)], RunDirectory(broken.path / "labs")

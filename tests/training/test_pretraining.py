@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from pacx.cli import app
 from pacx.errors import CohortError, RecipeError
 from pacx_training.cohorts.cache import CachedFilms
-from pacx_training.cohorts.phantom import phantom_radiograph
 from pacx_training.curves import read_curve
 from pacx_training.encoder import EncoderConfig, VisionTransformer
 from pacx_training.mae import MaskedAutoencoder, Reconstruction, patchify
@@ -24,20 +23,13 @@ from pacx_training.pretraining import MaeRecipe, MaskedFilms, MaskedStep, pretra
 from pacx_training.recipes import read_section
 from pacx_training.runs import Environment, RunDirectory
 from pacx_training.sampling import Draws, Rows
+from tests.training.phantom_films import write_phantoms
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A manifest of 18 phantoms of 9 patients, two of them held out."""
-    folder = tmp_path_factory.mktemp("films")
-    rows = ["path,patient,split,weight"]
-    for seed in range(18):
-        pixels = phantom_radiograph(seed, size=80).pixels
-        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(folder / f"{seed}.png")
-        rows.append(f"{seed}.png,{seed // 2},{'val' if seed < 4 else 'train'},1")
-    manifest = folder / "phantoms.csv"
-    manifest.write_text("\n".join(rows))
-    return manifest
+    return write_phantoms(tmp_path_factory.mktemp("films"), 18, held_out=4, of_a_patient=2)
 
 
 def _train(films: Path, run: Path, *options: str) -> None:

@@ -27,6 +27,10 @@ Images = Annotated[
     Path | None,
     typer.Option(help="MIMIC-CXR-JPG's folder, for MedMod and CXLSeg, whose films lie there."),
 ]
+FilmFolder = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Folder of prepared films; film-cache beside the run."),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override one value of the recipe: key=value.")
@@ -46,9 +50,7 @@ def mae(
     initialisation: Annotated[
         Path | None, typer.Option(help="The run folder whose encoder is the start.")
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of prepared films; film-cache beside the run.")
-    ] = None,
+    cache: FilmFolder = None,
     images: Images = None,
     patients: Patients = None,
     overrides: Overrides = None,
@@ -64,6 +66,38 @@ def mae(
         cache=cache,
         images=images,
         patients=patients,
+        overrides=tuple(overrides or ()),
+    )
+
+
+@app.command()
+def agglomerate(
+    encoder: Annotated[Path, typer.Option(help="The run folder whose encoder is the start.")],
+    data: Data,
+    output: Output,
+    class_token: Annotated[
+        list[Path] | None,
+        typer.Option(help="A run whose class token is taught; repeatable."),
+    ] = None,
+    patches: Annotated[
+        list[Path] | None,
+        typer.Option(help="A run of whose patches the mean is taught; repeatable."),
+    ] = None,
+    recipe: Recipe = "small",
+    cache: FilmFolder = None,
+    overrides: Overrides = None,
+) -> None:
+    """Teach one class token what several encoders tell; called again, it goes on."""
+    from pacx_training.agglomeration import agglomerate as teach
+
+    teach(
+        recipe,
+        encoder,
+        data,
+        output,
+        class_tokens=tuple(class_token or ()),
+        patches=tuple(patches or ()),
+        cache=cache,
         overrides=tuple(overrides or ()),
     )
 

@@ -182,7 +182,7 @@ def pretrain(
     torch.manual_seed(recipe.loop.seed)
     step = MaskedStep(MaskedAutoencoder(_encoder(recipe, start), recipe.decoder), recipe)
     cohorts = [read_cohort(path, images=images, patients=patients) for path in data]
-    training, validation = (_films([c for c, _ in cohorts], name) for name in ("train", "val"))
+    training, validation = (films_of([c for c, _ in cohorts], name) for name in ("train", "val"))
     if not training.paths:
         raise CohortError("The cohorts hold no films of the split train.")
     folder = cache or output.parent / "film-cache"
@@ -212,7 +212,8 @@ def _encoder(recipe: MaeRecipe, start: RunDirectory | None) -> VisionTransformer
     return encoder
 
 
-def _films(cohorts: Sequence[Cohort], split: str) -> Films:
+def films_of(cohorts: Sequence[Cohort], split: str) -> Films:
+    """The films of one split of all cohorts, with their weights."""
     parts = [cohort.split(split) for cohort in cohorts]
     paths = tuple(path for part in parts for path in part.paths)
     return Films(paths, np.concatenate([part.weights for part in parts]))
