@@ -1,9 +1,9 @@
 """``pacx train agglomerate``: one class token that tells what several encoders tell.
 
 Distillation from several teachers at once (Ranzinger et al., AM-RADIO, CVPR 2024). Teachers are
-encoders that take films of one size; of each one reading is taught, its class token or the mean of its patches,
-standardised film by film. The student's class token learns to tell all of them through one linear
-map each, which is thrown away; its patches stay close to what they were. Nothing is labelled.
+encoders that take films of one size; of each one reading is taught, its class token or the mean of
+its patches, with unit variance. The student's class token learns to tell all of them through one
+linear map each, which is thrown away; its patches stay close to what they were. No label is read.
 
 It is what heads need where stage 1 began from weights that were good already: masked autoencoding
 teaches the patches and asks nothing of the class token, which forgets a part of what it told.
