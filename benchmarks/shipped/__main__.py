@@ -19,8 +19,8 @@ app = typer.Typer(no_args_is_help=True, help="The model that ships: its films an
 
 Films = Annotated[Path, typer.Option(help="The manifest that `films` wrote.")]
 Cohort = Annotated[Path, typer.Option(help="What pacx simulate --given made of it.")]
-Before = Annotated[Path, typer.Option(help="Run before stage 2.")]
-After = Annotated[Path, typer.Option(help="Run of stage 2.")]
+Before = Annotated[Path, typer.Option(help="Run that is compared with, such as before a stage.")]
+After = Annotated[Path, typer.Option(help="Run of the stage.")]
 
 
 @app.command()
@@ -58,7 +58,7 @@ def interpolate(
     share: Annotated[float, typer.Option(min=0, max=1, help="0 is before, 1 after.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder to write.")],
 ) -> None:
-    """Write an encoder that went only a share of the way of stage 2."""
+    """Write an encoder that went only a share of the way of a stage."""
     write_interpolated(before, after, share, output)
 
 

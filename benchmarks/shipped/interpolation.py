@@ -1,4 +1,4 @@
-"""Weights between two encoders, on the line from before stage 2 to after (Wortsman et al. 2022)."""
+"""Weights between two encoders, on the line from before a stage to after (Wortsman et al. 2022)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from pacx_training.runs import RunDirectory
 def write_interpolated(before: Path, after: Path, share: float, output: Path) -> None:
     """Write a run whose encoder went only a share of the way; the story is that of ``after``.
 
-    Stage 2 adds low-rank updates and trains the final norm, so that the share scales both.
-
     Args:
-        before: Run that stage 2 started from.
-        after: Run of stage 2.
+        before: Run that the stage started from.
+        after: Run of the stage.
         share: 0 is before, 1 after.
         output: Run folder to write.
     """
