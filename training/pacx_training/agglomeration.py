@@ -75,11 +75,8 @@ class Taught:
     @torch.no_grad()
     def tell(self, pixels: Tensor) -> Tensor:
         """Pixels ``[N, 3, S, S]``, normalised -> ``[N, D]``."""
-        return _read(self.encoder.to(pixels.device)(pixels), self.reading)
-
-
-def _read(answer: EncoderOutput, reading: Reading) -> Tensor:
-    return (answer.cls if reading == "cls" else answer.tokens.mean(dim=1)).float()
+        answer: EncoderOutput = self.encoder.to(pixels.device)(pixels)
+        return (answer.cls if self.reading == "cls" else answer.tokens.mean(dim=1)).float()
 
 
 class DistortedFilms:
@@ -145,10 +142,13 @@ class AgglomerationStep(nn.Module):
         A map that began at random would first teach the class token to forget.
         """
         rows = films.some(MEASURED)
-        batches = [films.whole(part) for part in np.split(rows, range(BATCH, len(rows), BATCH))]
         readers = [Taught(self.encoder, "cls"), *self._teachers]
-        with self._arithmetic():
-            known, *told = (torch.cat([r.tell(pixels) for pixels in batches]) for r in readers)
+        answers = []
+        for part in np.split(rows, range(BATCH, len(rows), BATCH)):
+            pixels = films.whole(part).to(self.encoder.cls_token.device)
+            with self._arithmetic():
+                answers.append([reader.tell(pixels) for reader in readers])
+        known, *told = (torch.cat(column) for column in zip(*answers, strict=True))
         for number, (linear, values) in enumerate(zip(self.maps, told, strict=True)):
             self.get_buffer(f"mean_{number}").copy_(values.mean(dim=0))
             self.get_buffer(f"deviation_{number}").copy_(values.std(dim=0).clamp(min=1e-6))
@@ -253,7 +253,7 @@ def agglomerate(
 
     learnt = source(training, recipe.augmentation)
     if not run.begun:
-        step.begin(learnt)
+        step.to(default_device()).begin(learnt)
     stage = Stage(
         module=step,
         training=learnt,
